@@ -1,0 +1,53 @@
+"""cleanbots: what a bot author imports, and nothing else."""
+
+from msgspec import Meta
+
+from .bot import (
+    BatchExpert,
+    BatchOutput,
+    Collector,
+    Context,
+    Expert,
+    Outlet,
+    Output,
+    Parser,
+    Router,
+)
+from .errors import InvalidRow, InvalidValue, Retry
+from .event import Event
+from .formats import CsvParser, JsonLinesParser, JsonParser, Row, RowParser
+from .params import Duration, Params, Port, Secret, Size, Url, seconds, size
+from .report import Chunk, Cut, Report
+
+__all__ = [
+    "BatchExpert",
+    "BatchOutput",
+    "Chunk",
+    "Collector",
+    "Context",
+    "CsvParser",
+    "Cut",
+    "Duration",
+    "Event",
+    "Expert",
+    "InvalidRow",
+    "InvalidValue",
+    "JsonLinesParser",
+    "JsonParser",
+    "Meta",
+    "Outlet",
+    "Output",
+    "Params",
+    "Parser",
+    "Port",
+    "Report",
+    "Retry",
+    "Router",
+    "Row",
+    "RowParser",
+    "Secret",
+    "Size",
+    "Url",
+    "seconds",
+    "size",
+]

@@ -1,0 +1,388 @@
+"""The kinds of bots: what an author extends and what a worker calls.
+
+A bot knows events. It never sees a queue, a frame or another bot: whatever it needs is lent to it as its `Context`.
+"""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, get_args
+
+from .clock import Clock, SystemClock
+from .event import Event, Origin
+from .params import Params
+from .report import Chunk, Cut, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+P = TypeVar("P", bound=Params)
+U = TypeVar("U")
+
+DEFAULT = "default"
+
+
+class Cache(Protocol):
+    """Remembers keys for a time, shared by all workers of a graph."""
+
+    def claim(self, keys: Sequence[bytes], owners: Sequence[str], window: float) -> list[str]:
+        """Give the owner of each key: the one who claimed it first within *window* seconds, or the one given now."""
+        ...
+
+
+class State(Protocol):
+    """A bot's own small memory; what is put takes effect with the commit of the work at hand, or not at all."""
+
+    def get(self, key: str) -> bytes | None:
+        """Give what was put under *key*, or None."""
+        ...
+
+    def put(self, key: str, value: bytes | None) -> None:
+        """Stage *value* under *key*; None removes it."""
+        ...
+
+
+class Table(Protocol):
+    """A read-only prefix table in a file, replaced atomically while in use."""
+
+    def get(self, address: str) -> Any:
+        """Give the record of the longest prefix that holds *address*, or None."""
+        ...
+
+
+class Tables(Protocol):
+    """Opens prefix tables."""
+
+    def open(self, path: str) -> Table:
+        """Open the MMDB file at *path* (memory-mapped); it is opened anew when the file is replaced."""
+        ...
+
+
+class Http(Protocol):
+    """Fetches over HTTP with the limits and checks of the installation."""
+
+    def get(self, url: str, *, headers: "Mapping[str, str] | None" = None, limit: int | None = None) -> bytes:
+        """Fetch *url*; raises `Retry` when the world is at fault."""
+        ...
+
+
+@dataclass
+class Context:
+    """What a bot is lent.
+
+    Args:
+        bot: the id of the bot in the configuration.
+        log: its logger.
+        clock: what time it is.
+        base: the folder that relative paths in parameters are relative to (the configuration's).
+        data: a folder for what the bot downloads; losing it loses nothing that decides.
+        cursor: collectors only: the cursor of the last report that was committed.
+    """
+
+    bot: str = "bot"
+    log: logging.Logger = field(default_factory=lambda: logging.getLogger("cleanbots"))
+    clock: Clock = field(default_factory=SystemClock)
+    base: "Path | None" = None
+    data: "Path | None" = None
+    cursor: str | None = None
+    services: "Services | None" = None
+
+    @property
+    def cache(self) -> Cache:
+        """Remembers keys for a time."""
+        return self._lent().cache
+
+    @property
+    def state(self) -> State:
+        """The bot's own small memory, staged in the commit."""
+        return self._lent().state(self.bot)
+
+    @property
+    def tables(self) -> Tables:
+        """Opens prefix tables."""
+        return self._lent().tables
+
+    @property
+    def http(self) -> Http:
+        """Fetches over HTTP."""
+        return self._lent().http
+
+    def path(self, text: str) -> "Path":
+        """Give *text* as a path; a relative one is below the configuration's folder."""
+        from pathlib import Path
+
+        return (self.base or Path()) / Path(text).expanduser()
+
+    def _lent(self) -> "Services":
+        if self.services is None:
+            raise RuntimeError(f"{self.bot}: no services were lent to this bot; run it by testing.run or a worker")
+        return self.services
+
+
+class Services(Protocol):
+    """Where a context gets its services from; made by the runtime, or by `cleanbots.testing`."""
+
+    @property
+    def cache(self) -> Cache:
+        """The graph's cache."""
+        ...
+
+    @property
+    def tables(self) -> Tables:
+        """The process's prefix tables."""
+        ...
+
+    @property
+    def http(self) -> Http:
+        """The process's HTTP client."""
+        ...
+
+    def state(self, bot: str) -> State:
+        """The state of *bot*."""
+        ...
+
+
+class Failure(NamedTuple):
+    """An item set aside: the item as the bot received it, and why."""
+
+    item: Event | Chunk
+    error: Exception
+
+
+class Outlet:
+    """Where a stage puts what it has to say about the items at hand; the worker empties it."""
+
+    __slots__ = ("dropped", "failed", "sent")
+
+    def __init__(self) -> None:
+        self.sent: dict[str, list[Event]] = {}
+        self.failed: list[Failure] = []
+        self.dropped: dict[str, int] = {}
+
+    def send(self, event: Event, path: str = DEFAULT) -> None:
+        """Send *event* out by *path*."""
+        try:
+            self.sent[path].append(event)
+        except KeyError:
+            self.sent[path] = [event]
+
+    def send_all(self, events: list[Event], path: str = DEFAULT) -> None:
+        """Send all *events* out by *path*, in their order."""
+        if path in self.sent:
+            self.sent[path].extend(events)
+        elif events:
+            self.sent[path] = list(events)
+
+    def fail(self, item: Event | Chunk, error: Exception) -> None:
+        """Set *item* aside: it goes to the bot's *failed* with *error* and can be retried from there."""
+        self.failed.append(Failure(item, error))
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count *count* items that go no further, by *reason* (a word or the name of a rule)."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+
+class Bot(ABC, Generic[P]):
+    """One configured instance of a bot class.
+
+    Class attributes:
+        isolate: waits for the network, so it gets a worker of its own.
+        single: keeps state that needs one instance.
+    """
+
+    isolate: ClassVar[bool] = False
+    single: ClassVar[bool] = False
+
+    def __init__(self, params: P, context: Context | None = None) -> None:
+        self.params = params
+        self.context = context or Context()
+
+    @classmethod
+    def params_type(cls) -> type[Params]:
+        """Give the struct that ``Bot[P]`` was subclassed with (`Params` itself if none was named)."""
+        for klass in cls.__mro__:
+            for base in getattr(klass, "__orig_bases__", ()):
+                for arg in get_args(base):
+                    if isinstance(arg, type) and issubclass(arg, Params):
+                        return arg
+        return Params
+
+    @classmethod
+    def paths(cls, params: P) -> tuple[str, ...]:
+        """Name the exits of an instance with these parameters."""
+        return (DEFAULT,)
+
+    def open(self) -> None:
+        """Get ready: called once before the first item, in the worker's process."""
+
+    def close(self) -> None:
+        """Let go of what `open` took; called once, also after a failure."""
+
+
+class Collector(Bot[P]):
+    """Fetches reports from outside.
+
+    Class attributes:
+        continuous: a stream that keeps its process, instead of one that is started for each time slot.
+    """
+
+    continuous: ClassVar[bool] = False
+
+    @abstractmethod
+    def collect(self) -> Iterator[Report | None]:
+        """Yield the reports that are there; a continuous collector yields None when there is nothing now."""
+
+    def done(self, report: Report) -> None:
+        """Tell the source (delete, move, acknowledge): called once the report's commit is durable, perhaps twice."""
+
+
+class Stage(Bot[P], Generic[P, U]):
+    """A bot that items pass through: all that a worker knows of parsers, experts and outputs.
+
+    ``U`` is the unit it works on: an `Event`, or a row of a report.
+    """
+
+    def units(self, item: Any) -> Iterator[tuple[int, U]]:
+        """Take an item of a queue apart into units with rising positions (for a report: its physical lines)."""
+        yield 0, item
+
+    @abstractmethod
+    def process_batch(self, items: list[U], out: Outlet) -> None:
+        """Work on *items*: each of them is sent on, dropped or failed by *out*.
+
+        Raising fails nobody yet: the worker then calls again with fresh copies, one item at a time.
+        """
+
+    def restore(self, unit: U) -> Event | Chunk:
+        """Give the item to keep in *failed* for a unit: a queue's item that holds this unit alone."""
+        return unit  # type: ignore[return-value]  # true for events; parsers of rows override it
+
+    def tick(self, now: datetime, out: Outlet) -> None:
+        """Do what is due at *now* (the start of a time slot); events made here are sent by *out*."""
+
+
+class Parser(Stage[P, Chunk]):
+    """Makes events of reports. `parse` sees a piece of a report; see `formats` for rows made easy."""
+
+    @classmethod
+    def cut(cls, params: P) -> Cut:
+        """Tell how payloads may be cut into chunks; by default not at all (64 MiB at most)."""
+        return Cut(unit="whole")
+
+    @abstractmethod
+    def parse(self, report: Chunk) -> Iterator[Event]:
+        """Yield the events of a report; make each with `event`. Raising fails the whole report."""
+
+    def event(self, report: Chunk, line: int, raw: str | None = None, number: int = 0) -> Event:
+        """Start an event: its id, what is known of the report, and the row as text.
+
+        Args:
+            report: the chunk it comes from.
+            line: the row's physical line or the element's ordinal in the whole report.
+            raw: the row's text.
+            number: 1, 2, … for the second and further events of one row.
+        """
+        fields: dict[str, Any] = dict(report.fields)
+        fields["id"] = f"{report.id}-{line}.{number}" if number else f"{report.id}-{line}"
+        if raw is not None:
+            fields["raw"] = raw
+        return Event(fields)
+
+    def origin(self, report: Chunk) -> Origin:
+        """Give what is kept once for all events of a report (`Event.original` needs it)."""
+        return {"header": report.header.decode(report.encoding or "utf-8", "replace")} if report.header else {}
+
+    def process_batch(self, items: list[Chunk], out: Outlet) -> None:
+        """Parse each report whole."""
+        for report in items:
+            for event in self.parse(report):
+                out.send(event)
+
+
+class Expert(Stage[P, Event]):
+    """Changes, adds to or drops events."""
+
+    @abstractmethod
+    def process(self, event: Event) -> Event | None:
+        """Work on one event and give it back; None drops it. Raising fails this event alone."""
+
+    def process_batch(self, items: list[Event], out: Outlet) -> None:
+        """Call `process` for each event."""
+        process = self.process
+        kept = [result for event in items if (result := process(event)) is not None]
+        out.send_all(kept)
+        if len(kept) < len(items):
+            out.drop("dropped", len(items) - len(kept))
+
+
+class BatchExpert(Stage[P, Event]):
+    """An expert that works on many events at once, for example because one look-up can serve all."""
+
+
+class Router(Stage[P, Event]):
+    """Sends events out by named paths without changing them."""
+
+    @abstractmethod
+    def route(self, event: Event) -> Iterable[str]:
+        """Name the paths for *event*; none drops it."""
+
+    def process_batch(self, items: list[Event], out: Outlet) -> None:
+        """Call `route` for each event."""
+        for event in items:
+            copy = False
+            for path in self.route(event):
+                out.send(event.copy() if copy else event, path)
+                copy = True
+            if not copy:
+                out.drop("unrouted")
+
+
+class Output(Stage[P, Event]):
+    """Hands events to the outside, one at a time."""
+
+    @classmethod
+    def paths(cls, params: P) -> tuple[str, ...]:
+        """An output has no exits."""
+        return ()
+
+    @abstractmethod
+    def write(self, event: Event) -> None:
+        """Write one event; raising fails it alone, `Retry` keeps it."""
+
+    def process_batch(self, items: list[Event], out: Outlet) -> None:
+        """Call `write` for each event."""
+        for event in items:
+            self.write(event)
+
+
+class BatchOutput(Stage[P, Event]):
+    """An output that writes many events at once; it is done when `process_batch` returns."""
+
+    @classmethod
+    def paths(cls, params: P) -> tuple[str, ...]:
+        """An output has no exits."""
+        return ()
+
+
+KINDS: dict[str, tuple[type[Any], ...]] = {
+    "collector": (Collector,),
+    "parser": (Parser,),
+    "expert": (Expert, BatchExpert, Router),
+    "output": (Output, BatchOutput),
+}
+"""Kind of bot to the classes that make it one."""
+
+
+def kind_of(cls: type[Any]) -> str:
+    """Give the kind of a bot class: ``collector``, ``parser``, ``expert`` or ``output``.
+
+    Raises:
+        TypeError: if the class is none of them.
+    """
+    for kind, bases in KINDS.items():
+        if issubclass(cls, bases):
+            return kind
+    raise TypeError(f"{cls.__name__} is no bot: extend Collector, a Parser, Expert, BatchExpert, Router or Output")

@@ -1,0 +1,58 @@
+"""The one place that asks what time it is, so that tests and replays can answer."""
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the time: wall clock for people and records, monotonic for durations."""
+
+    def now(self) -> datetime:
+        """Give the current time in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Give seconds from an arbitrary start; never goes back."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> datetime:
+        """Give the current time in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Give seconds from an arbitrary start; never goes back."""
+        return time.monotonic()
+
+
+class FixedClock:
+    """A clock that stands still until it is told to move.
+
+    Args:
+        start: the time it shows first (UTC).
+    """
+
+    def __init__(self, start: datetime) -> None:
+        self._now = start
+        self._start = start
+
+    def now(self) -> datetime:
+        """Give the time it was set to."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """Give the seconds that it was moved since its start."""
+        return (self._now - self._start).total_seconds()
+
+    def move(self, to: datetime) -> None:
+        """Set the time to *to*."""
+        self._now = to
+
+
+def iso(moment: datetime) -> str:
+    """Give *moment* as the canonical text of a time field: ``2026-11-20T07:30:00+00:00``."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds" if moment.microsecond else "seconds")
