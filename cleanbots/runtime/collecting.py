@@ -1,0 +1,311 @@
+"""The worker of a collector: collect, cut into chunks, commit each with the ledger, then tell the source.
+
+The ledger's position of a report says how far it is collected; a report that is known as complete is only told to
+its source again. So a crash at any point neither loses nor doubles a chunk.
+"""
+
+import logging
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any, BinaryIO, cast
+
+import msgspec
+
+from ..bot import Collector, Parser
+from ..broker.protocol import DONE, Answer, Broker, Commit, Output, ReportGuard, TickGuard
+from ..clock import iso
+from ..config.values import resolve
+from ..cutter import Piece, Position, cut
+from ..errors import BrokerUnavailable
+from ..frame import FailedItem, encode_chunks, encode_failed
+from ..report import Chunk, Cut, Report
+from ..services.archive import Archive, Recording, Tee
+from ..services.worker import Lender
+from .assembly import Assembly, report_fields
+from .faults import Backoff, world_at_fault
+from .stop import InterruptedWork, Stop
+
+log = logging.getLogger("cleanbots.worker")
+
+_TELL_AFTER = 100  # reports whose sources wait for durability at most
+_DURABLE = 30.0  # seconds to wait for it
+
+
+class _Collected(msgspec.Struct, frozen=True, array_like=True):
+    """The ledger's position of a report that is not complete.
+
+    Args:
+        offset: how many bytes of the payload are committed.
+        line: the physical line after them.
+        error: why it could not be read further, if somebody was told already.
+    """
+
+    offset: int = 0
+    line: int = 1
+    error: str = ""
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Collected).decode
+
+
+class _LostError(Exception):
+    """Another process collects this report."""
+
+
+class CollectorWorker:
+    """Runs one collector: once through what is there, or for ever if it is continuous.
+
+    Args:
+        assembly: the graph's.
+        bot: the collector's id.
+        stop: the request to stop.
+    """
+
+    def __init__(self, assembly: Assembly, bot: str, stop: Stop) -> None:
+        self._assembly = assembly
+        self._settings = assembly.settings
+        self._id = bot
+        self._stop = stop
+        self._broker: Broker = assembly.broker()
+        self._lender = Lender(self._broker)
+        self._targets = [target for targets in self._settings.bots[bot].to.values() for target in targets]
+        self._cut = self._common_cut()
+        self._limits = assembly.limits(self._settings.bots)
+        self._failed_limits = assembly.failed_limits(self._settings.bots)
+        keep = self._settings.archive
+        self._archive = None if keep is None else Archive(assembly.state / "archive")
+        self._untold: list[Report] = []
+
+    def run(self, slot: str = "", *, once: bool = True) -> None:
+        """Collect.
+
+        Args:
+            slot: the time slot that this run is for; it is marked as done at the end.
+            once: False goes on when nothing is there for now.
+
+        Raises:
+            Exception: what the collector raised; whoever started this process tries again later.
+        """
+        bot = cast("Collector[Any]", self._assembly.bot(self._id, self._lender, self._broker.cursor(self._id)))
+        bot.open()
+        try:
+            self._collect(bot, once=once)
+            self._tell(bot)
+            if slot:
+                self._broker.commit(Commit(TickGuard(self._id, slot)))
+            self._purge()
+        finally:
+            bot.close()
+            self._broker.close()
+
+    def _collect(self, bot: Collector[Any], *, once: bool) -> None:
+        for report in bot.collect():
+            if self._stop.requested:
+                return
+            if report is None:
+                self._tell(bot)
+                if once or self._stop.wait(1.0):
+                    return
+                continue
+            if self._take(report):
+                self._untold.append(report)
+            if len(self._untold) >= _TELL_AFTER:
+                self._tell(bot)
+
+    def _common_cut(self) -> Cut:
+        cuts = set()
+        for target in self._targets:
+            settings = self._settings.bots[target]
+            cls = self._assembly.registry.load(settings.use)
+            if not issubclass(cls, Parser):
+                raise TypeError(f"{self._id} feeds {target}, which is no parser")
+            params = resolve(settings.params, cls.params_type(), self._assembly.base)
+            cuts.add(cls.cut(params))
+        if len(cuts) != 1:
+            raise TypeError(f"the parsers that {self._id} feeds cut reports differently; use a collector for each")
+        return cuts.pop()
+
+    # -- one report
+
+    def _take(self, report: Report) -> bool:
+        """Collect one report; True if it is complete. Waits while the server is away."""
+        backoff = Backoff(0.05, 5.0)
+        while True:
+            try:
+                return self._collect_report(report)
+            except _LostError:
+                log.warning("%s: report %s is collected by somebody else", self._id, report.id)
+                return False
+            except BrokerUnavailable as error:
+                wait = backoff.next(error.after)
+                log.warning("%s; trying again in %.1f s", error, wait)
+                if self._stop.wait(wait):
+                    raise InterruptedWork from error
+
+    def _collect_report(self, report: Report) -> bool:
+        text = self._broker.position(report.id)
+        if text == DONE:
+            return True
+        known = _decode(text) if text else _Collected()
+        recording: Recording | None = None
+        try:
+            stream = _open(report)
+            if self._archive is not None:
+                recording = self._archive.record(report.id, self._assembly.clock.now())
+                stream = cast("BinaryIO", Tee(stream, recording))
+            try:
+                fields = self._fields(report)
+                start = Position(known.offset, known.line)
+                for piece in cut(stream, self._cut, start=start, encoding=report.encoding):
+                    text = self._commit_piece(report, fields, piece, text)
+                    known = _Collected(piece.end.offset, piece.end.line)
+            finally:
+                stream.close()
+            if recording is not None:
+                recording.finish(self._facts(report, fields))
+                recording = None
+        except (_LostError, InterruptedWork):
+            raise
+        except Exception as error:
+            if world_at_fault(error):
+                raise
+            self._set_aside(report, error, text, known)
+            return False
+        finally:
+            if recording is not None:
+                recording.abandon()
+        return True
+
+    def _fields(self, report: Report) -> dict[str, Any]:
+        fields = report_fields(self._settings.bots[self._id], self._assembly.clock)
+        if report.url:
+            fields["feed.url"] = report.url
+        fields.update(report.fields)
+        return fields
+
+    def _facts(self, report: Report, fields: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "collector": self._id,
+            "key": report.key,
+            "name": report.name,
+            "url": report.url,
+            "encoding": report.encoding,
+            "time": fields["time.observation"],
+            "fields": fields,
+        }
+
+    def _commit_piece(self, report: Report, fields: dict[str, Any], piece: Piece, text: str) -> str:
+        chunk = Chunk(
+            id=report.id,
+            payload=piece.payload,
+            line=piece.line,
+            header=piece.header,
+            name=report.name,
+            encoding=piece.encoding,
+            final=piece.final,
+            fields=fields,
+        )
+        then = DONE if piece.final else _encode(_Collected(piece.end.offset, piece.end.line)).decode()
+        counters = {f"{self._id}:bytes": len(piece.payload)}
+        if piece.final:
+            counters[f"{self._id}:reports"] = 1
+        outputs = []
+        if piece.payload:
+            data = encode_chunks([chunk])
+            outputs = [Output(target, data, 1) for target in self._targets]
+        broken = self._broken(chunk, piece, counters)
+        guard = ReportGuard(self._id, report.id, text, then, report.cursor if piece.final else None)
+        self._commit(guard, outputs, broken, counters)
+        return then
+
+    def _broken(self, chunk: Chunk, piece: Piece, counters: dict[str, int]) -> list[Output]:
+        """Make dead letters, for the parsers, of the records that can't be cut."""
+        if not piece.broken:
+            return []
+        at = iso(self._assembly.clock.now().replace(microsecond=0))
+        outputs = []
+        for target in self._targets:
+            letters = [
+                FailedItem(
+                    target,
+                    f"line {broken.line}: {broken.reason}",
+                    "InvalidRow",
+                    at,
+                    chunk=msgspec.structs.replace(chunk, payload=broken.payload, line=broken.line),
+                )
+                for broken in piece.broken
+            ]
+            outputs.append(Output(target, encode_failed(letters), len(letters)))
+            counters[f"{target}:in"] = len(letters)
+            counters[f"{target}:failed"] = len(letters)
+        return outputs
+
+    def _set_aside(self, report: Report, error: Exception, text: str, known: _Collected) -> None:
+        """Put a report that can't be read into the collector's failed, once; it is tried again with each slot."""
+        sentence = f"{report.name or report.key}: {error}"
+        if known.error == sentence:
+            return
+        log.error("%s: %s", self._id, sentence)
+        at = iso(self._assembly.clock.now().replace(microsecond=0))
+        chunk = Chunk(report.id, b"", known.line, name=report.name)
+        letter = FailedItem(self._id, sentence, type(error).__name__, at, chunk=chunk)
+        then = _encode(_Collected(known.offset, known.line, sentence)).decode()
+        failed = [Output(self._id, encode_failed([letter]), 1)]
+        self._commit(ReportGuard(self._id, report.id, text, then), [], failed, {f"{self._id}:failed": 1})
+
+    def _commit(
+        self, guard: ReportGuard, outputs: list[Output], failed: list[Output], counters: dict[str, int]
+    ) -> None:
+        commit = Commit(
+            guard=guard,
+            outputs=outputs,
+            failed=failed,
+            limits={output.queue: self._limits[output.queue] for output in outputs},
+            failed_limits={output.queue: self._failed_limits[output.queue] for output in failed},
+            counters=counters,
+        )
+        backoff = Backoff(0.02, 1.0)
+        while True:
+            result = self._broker.commit(commit)
+            if result.answer is Answer.COMMITTED:
+                return
+            if result.answer is Answer.LOST:
+                raise _LostError
+            if self._stop.wait(backoff.next()):
+                raise InterruptedWork
+
+    # -- afterwards
+
+    def _tell(self, bot: Collector[Any]) -> None:
+        """Tell the sources of complete reports, once that is durable."""
+        if not self._untold:
+            return
+        if not self._broker.durable(_DURABLE):
+            log.warning("%s: the server did not confirm durability; the sources are told next time", self._id)
+            self._untold.clear()
+            return
+        for report in self._untold:
+            try:
+                bot.done(report)
+            except OSError as error:
+                log.warning("%s: %s: can't be told that it is collected: %s", self._id, report.name, error)
+        self._untold.clear()
+
+    def _purge(self) -> None:
+        keep = self._settings.archive
+        if self._archive is not None and keep is not None:
+            self._archive.purge(self._assembly.clock.now(), keep.keep, keep.max)
+
+
+def _open(report: Report) -> BinaryIO:
+    return BytesIO(report.payload) if isinstance(report.payload, bytes) else report.payload()
+
+
+def pieces_of(report: Report, how: Cut) -> Iterator[Piece]:
+    """Cut a report as a collector's worker does: for `try`, `explain` and tests."""
+    stream = _open(report)
+    try:
+        yield from cut(stream, how, encoding=report.encoding)
+    finally:
+        stream.close()

@@ -1,0 +1,158 @@
+"""Run a graph in the foreground: the same processes that supervisor would run, as children of this one."""
+
+import logging
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from ..broker import EmbeddedServer
+from ..broker.protocol import Broker
+from ..config.model import Settings
+from ..errors import BrokerUnavailable
+from .assembly import Assembly
+from .faults import Backoff
+from .scheduler import Scheduler, worker_command
+from .stop import Stop
+
+log = logging.getLogger("cleanbots.run")
+
+_STEP = 0.05
+_QUICK = 5.0  # a worker that lived longer than this is started anew at once
+
+
+class _Child:
+    """A worker's process, started anew when it ends."""
+
+    def __init__(self, command: list[str], name: str) -> None:
+        self.command = command
+        self.name = name
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started = 0.0
+        self.not_before = 0.0
+        self.backoff = Backoff(0.05, 30.0)
+
+
+class Foreground:
+    """Runs a snapshot until it is stopped, or until everything that is there is worked off.
+
+    Args:
+        settings: the snapshot.
+        snapshot: its file.
+        host: which host's workers.
+        log_level: of the workers.
+    """
+
+    def __init__(self, settings: Settings, snapshot: Path, host: str, log_level: str = "INFO") -> None:
+        self._settings = settings
+        self._assembly = Assembly(settings)
+        self._clock = self._assembly.clock
+        self._stop = Stop()
+        self._server: EmbeddedServer | None = None
+        self._host = host
+        self._snapshot = snapshot
+        self._log_level = log_level
+        self._children = [
+            _Child(worker_command(snapshot, name, number, host, "--log-level", log_level), f"{name}-{number}")
+            for name, worker in settings.workers.items()
+            if not worker.scheduled
+            for number in range(worker.hosts.get(host, 0))
+        ]
+
+    def run(self, *, drain: bool, progress: Callable[[Broker], None] | None = None) -> dict[str, int]:
+        """Run; give the statistics at the end.
+
+        Args:
+            drain: end when every scheduled collector ran once and all queues are empty.
+            progress: told now and then, while draining.
+
+        Raises:
+            BrokerRefused: if the server is unfit.
+        """
+        self._stop.install()
+        if self._settings.broker == "embedded":
+            self._server = EmbeddedServer(Path(self._settings.state))
+            self._server.start()
+        broker = self._assembly.broker()
+        try:
+            for warning in broker.check():
+                log.warning("%s", warning)
+            scheduler = Scheduler(self._settings, self._snapshot, self._host, broker, self._clock, self._log_level)
+            try:
+                self._until_drained(broker, scheduler, progress) if drain else self._until_stopped(scheduler)
+            finally:
+                scheduler.end()
+                self._end_children()
+            return broker.statistics()
+        finally:
+            broker.close()
+            if self._server is not None:
+                self._server.stop()
+
+    def _until_stopped(self, scheduler: Scheduler) -> None:
+        while not self._stop.wait(_STEP):
+            self._look_after()
+            try:
+                scheduler.step()
+            except BrokerUnavailable as error:
+                log.warning("%s; trying again in 5 s", error)
+                self._stop.wait(5.0)
+
+    def _until_drained(self, broker: Broker, scheduler: Scheduler, progress: Callable[[Broker], None] | None) -> None:
+        queues = list(self._settings.bots)
+        ticking = [
+            bot.id for bot in self._settings.bots.values() if bot.kind != "collector" and (bot.every or bot.cron)
+        ]
+        before = {bot: broker.last_slot(bot) for bot in ticking}
+        closing = False
+        while not self._stop.wait(_STEP):
+            self._look_after()
+            scheduler.step(once=True)
+            if progress is not None:
+                progress(broker)
+            if not scheduler.idle or not broker.drained(queues):
+                continue
+            if closing or not ticking:
+                return
+            closing = self._closing_tick(broker, ticking, before)
+
+    def _closing_tick(self, broker: Broker, ticking: list[str], before: dict[str, str]) -> bool:
+        """Ask the workers for one last tick; True once every ticking bot has had it."""
+        if all(broker.last_slot(bot) > before[bot] for bot in ticking):
+            return True
+        for child in self._children:
+            if child.process is not None and child.process.poll() is None:
+                child.process.send_signal(signal.SIGUSR1)
+        return False
+
+    def _look_after(self) -> None:
+        for child in self._children:
+            now = self._clock.monotonic()
+            if child.process is not None:
+                code = child.process.poll()
+                if code is None:
+                    continue
+                child.process = None
+                if now - child.started > _QUICK:
+                    child.backoff.reset()
+                child.not_before = now + child.backoff.next()
+                log.warning("%s ended with %s and is started again", child.name, code)
+            if now >= child.not_before:
+                child.started = now
+                child.process = subprocess.Popen(child.command, stdin=subprocess.DEVNULL)
+
+    def _end_children(self) -> None:
+        longest = max((bot.time_limit for bot in self._settings.bots.values()), default=10.0) + 5.0
+        running = [child for child in self._children if child.process is not None]
+        for child in running:
+            if child.process is not None:
+                child.process.terminate()
+        for child in running:
+            if child.process is None:
+                continue
+            try:
+                child.process.wait(longest)
+            except subprocess.TimeoutExpired:
+                log.warning("%s did not end within %.0f s and is killed", child.name, longest)
+                child.process.kill()
+                child.process.wait()

@@ -1,0 +1,401 @@
+"""The worker of a group of parsers, experts and outputs: take an entry, bring it through in slices, commit each."""
+
+import faulthandler
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..bot import Stage
+from ..broker.protocol import Answer, Commit, Entry, EntryGuard, Output, TickGuard
+from ..clock import iso
+from ..config.model import WorkerSettings
+from ..errors import BrokerUnavailable, FrameError, NewerFrame, Retry
+from ..event import Event, Origin
+from ..frame import FailedItem, Frame, decode, encode_events, encode_failed
+from ..report import Chunk
+from ..services.worker import Lender
+from .assembly import Assembly
+from .faults import Backoff, world_at_fault
+from .group import Group, Node, Yield
+from .heart import Heart
+from .mark import Mark, read_mark
+from .schedule import Schedule
+from .stop import InterruptedWork, Stop
+from .units import Placed, Units
+
+log = logging.getLogger("cleanbots.worker")
+
+_FULL = Backoff(0.02, 1.0)
+
+
+class _LostError(Exception):
+    """Somebody else works on the entry now; whatever was made of it here is void."""
+
+
+class _StoppedError(Exception):
+    """A bot's error policy says stop."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """An entry at work: its frame, the last mark that was committed, and that mark as read."""
+
+    entry: Entry
+    frame: Frame
+    text: str
+    mark: Mark
+    origins: Mapping[str, Origin]
+
+
+class StageWorker:
+    """Works for a group until it is asked to stop.
+
+    Args:
+        assembly: the graph's.
+        worker: which bots it hosts.
+        consumer: its name on the server; nobody else uses it at the same time.
+        stop: the request to stop.
+        wait: seconds that a take blocks on the server; a signal cuts it short.
+    """
+
+    def __init__(
+        self, assembly: Assembly, worker: WorkerSettings, consumer: str, stop: Stop, wait: float = 5.0
+    ) -> None:
+        self._wait = wait
+        self._assembly = assembly
+        self._settings = assembly.settings
+        self._consumer = consumer
+        self._stop = stop
+        self._broker = assembly.broker()
+        self._lender = Lender(self._broker)
+        bots = self._settings.bots
+        self._group = Group({bot: self._node(bot) for bot in worker.bots})
+        self._queues = list(reversed(worker.bots))
+        self._slice = min(bots[bot].slice for bot in worker.bots)
+        self._time_limit = max(bots[bot].time_limit for bot in worker.bots)
+        self._limits = assembly.limits(bots)
+        self._failed_limits = assembly.failed_limits(bots)
+        self._schedules = {bot: s for bot in worker.bots if (s := Schedule.of(bots[bot])) is not None}
+        self._heart = Heart(assembly.broker, consumer, self._settings.lease)
+        self._claim_after = 0.0
+
+    def run(self) -> None:
+        """Work until asked to stop. A server that is away is waited for."""
+        backoff = Backoff(0.05, 5.0)
+        self._open()
+        died = True
+        try:
+            while not self._stop.requested:
+                try:
+                    self._recover(died=died)
+                    died = False
+                    backoff.reset()
+                    self._loop()
+                except BrokerUnavailable as error:
+                    self._lender.discard(forget=True)
+                    wait = backoff.next(error.after)
+                    log.warning("%s; trying again in %.1f s", error, wait)
+                    self._stop.wait(wait)
+                except InterruptedWork:
+                    continue
+        finally:
+            self._heart.stop()
+            self._group.close()
+            self._broker.close()
+
+    def _node(self, bot: str) -> Node:
+        stage = self._assembly.bot(bot, self._lender)
+        if not isinstance(stage, Stage):
+            raise TypeError(f"{bot}: {type(stage).__name__} is a collector and can't be in a group")
+        return Node(bot, stage, self._settings.bots[bot].to)
+
+    def _open(self) -> None:
+        backoff = Backoff(1.0, 60.0)
+        while True:
+            try:
+                self._group.open()
+            except Exception as error:
+                if not world_at_fault(error):
+                    raise
+                wait = backoff.next()
+                log.warning("%s can't open: %s; trying again in %.0f s", self._group.calling, error, wait)
+                if self._stop.wait(wait):
+                    raise InterruptedWork from error
+            else:
+                return
+
+    # -- taking
+
+    def _recover(self, *, died: bool) -> None:
+        """Go on with what this consumer held: after a death with suspicion, after a broken connection without."""
+        for entry in self._broker.mine(self._queues, self._consumer):
+            self._work_off(entry, died=died)
+
+    def _loop(self) -> None:
+        while not self._stop.requested:
+            self._tick()
+            entry = self._next()
+            if entry is not None:
+                self._work_off(entry, died=entry.again)
+
+    def _next(self) -> Entry | None:
+        clock = self._assembly.clock
+        if clock.monotonic() >= self._claim_after:
+            self._claim_after = clock.monotonic() + self._settings.lease / 2
+            entry = self._broker.claim(self._queues, self._consumer, self._settings.lease)
+            if entry is not None:
+                self._claim_after = 0.0
+                return entry
+        wait = min([self._wait, *(s.seconds_left(clock.now()) for s in self._schedules.values())])
+        with self._stop.interruptible():
+            return self._broker.take(self._queues, self._consumer, wait)
+
+    # -- working off
+
+    def _work_off(self, entry: Entry, *, died: bool) -> None:
+        work: _Work | None = None
+        self._heart.hold(entry)
+        try:
+            work = self._start(entry, died=died)
+            if work is not None:
+                self._slices(work)
+        except _LostError:
+            log.warning("%s: entry %s is somebody else's now", entry.queue, entry.id)
+            self._lender.discard(forget=True)
+        except _StoppedError as error:
+            self._release(work)
+            self._hold_still(str(error))
+        except InterruptedWork:
+            self._release(work)
+            raise
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+            self._heart.release()
+
+    def _start(self, entry: Entry, *, died: bool) -> _Work | None:
+        try:
+            frame = decode(entry.data)
+        except NewerFrame as error:
+            raise _StoppedError(str(error)) from error
+        except FrameError as error:
+            self._bury(entry, error)
+            return None
+        mark = read_mark(entry.mark)
+        origins = self._group.origins(entry.queue, frame.items, frame.origins)
+        work = _Work(entry, frame, entry.mark, mark, origins)
+        if died or mark.clean:
+            self._set_mark(work, mark.after_death(self._slice))
+        return work
+
+    def _slices(self, work: _Work) -> None:
+        bot = work.entry.queue
+        units = self._units(work)
+        while True:
+            self._check_stop()
+            faulthandler.dump_traceback_later(self._time_limit, exit=True)
+            batch = units.take(work.mark.slice or self._slice)
+            result = self._bring_through(work, batch) if batch else Yield()
+            for item, error in units.take_broken():
+                result.count(bot, "in")
+                result.fail(bot, item, error)
+            finished = not units.more
+            mark = work.mark if not batch else work.mark.advance(batch[-1].item, batch[-1].position, len(batch))
+            guard = EntryGuard(work.entry, work.text, None if finished else mark.text())
+            self._commit(self._as_commit(guard, result, work.origins))
+            if finished:
+                return
+            work.mark, work.text = mark, mark.text()
+
+    def _units(self, work: _Work) -> Units:
+        stage = self._group.nodes[work.entry.queue].stage
+        return Units(stage, work.frame.items, work.frame.origins, work.mark)
+
+    def _fresh(self, work: _Work, count: int) -> list[Any]:
+        """Give the next *count* units again, untouched by any bot."""
+        again = _Work(work.entry, decode(work.entry.data), work.text, work.mark, work.origins)
+        return [placed.unit for placed in self._units(again).take(count)]
+
+    def _bring_through(self, work: _Work, batch: Sequence[Placed]) -> Yield:
+        bot = work.entry.queue
+        units = [placed.unit for placed in batch]
+        if work.mark.slice == 1:
+            return self._patiently(work, lambda: self._one_by_one(work, len(batch)))
+        try:
+            return self._group.process(bot, units)
+        except Exception as error:  # noqa: BLE001  # whose fault it is shows when the items go one by one
+            log.debug("%s raised in a slice (%s); its items go one by one", self._group.calling, error)
+            self._lender.discard()
+            if world_at_fault(error):
+                return self._patiently(work, lambda: self._one_by_one(work, len(batch)), error)
+            return self._patiently(work, lambda: self._one_by_one(work, len(batch)))
+
+    def _one_by_one(self, work: _Work, count: int, *, world_fails: bool = False) -> Yield:
+        self._lender.discard()
+        watch: Callable[[str], None] | None = None
+        if work.mark.slice == 1:
+
+            def watch(bot: str) -> None:
+                self._set_mark(work, work.mark.call(bot))
+
+        return self._group.process_carefully(
+            work.entry.queue, self._fresh(work, count), watch, work.mark.poisoned, world_fails
+        )
+
+    def _patiently(self, work: _Work, attempt: Callable[[], Yield], error: Exception | None = None) -> Yield:
+        """Try *attempt* until the world lets it through, or the bot's policy has had enough."""
+        backoff: Backoff | None = None
+        while True:
+            if error is not None:
+                policy = self._settings.bots[self._group.calling].on_error
+                backoff = backoff or Backoff(policy.delay, policy.max_delay)
+                if policy.retries is not None and backoff.tries >= policy.retries:
+                    if policy.then == "stop":
+                        raise _StoppedError(f"{self._group.calling}: {error}")
+                    return self._one_by_one(work, _all_of(work, self._slice), world_fails=True)
+                wait = backoff.next(error.after if isinstance(error, Retry) else None)
+                log.warning("%s: %s; trying again in %.1f s", self._group.calling, error, wait)
+                faulthandler.cancel_dump_traceback_later()
+                if self._stop.wait(wait):
+                    raise InterruptedWork
+                faulthandler.dump_traceback_later(self._time_limit, exit=True)
+            try:
+                return attempt()
+            except BrokerUnavailable:
+                raise
+            except Exception as raised:
+                if not world_at_fault(raised):
+                    raise
+                error = raised
+
+    # -- committing
+
+    def _as_commit(self, guard: EntryGuard | TickGuard, result: Yield, origins: Mapping[str, Origin]) -> Commit:
+        outputs = [
+            Output(bot, self._encode(bot, events, origins, result), len(events))
+            for bot, events in result.queues.items()
+            if events
+        ]
+        failed = [self._as_failed(bot, items, origins) for bot, items in result.failed.items()]
+        return Commit(
+            guard=guard,
+            outputs=[output for output in outputs if output.count],
+            failed=failed,
+            limits={output.queue: self._limits[output.queue] for output in outputs},
+            failed_limits={output.queue: self._failed_limits[output.queue] for output in failed},
+            counters=result.counters,
+            state=self._lender.staged(),
+        )
+
+    def _encode(self, bot: str, events: list[Event], origins: Mapping[str, Origin], result: Yield) -> bytes:
+        try:
+            return encode_events([event.fields for event in events], origins)
+        except FrameError:
+            good = []
+            for event in events:
+                try:
+                    encode_events([event.fields], {})
+                    good.append(event)
+                except FrameError as error:
+                    plain: dict[str, Any] = {name: event.fields[name] for name in ("id", "raw") if name in event.fields}
+                    result.fail(bot, Event(plain), error)
+            events[:] = good
+            return encode_events([event.fields for event in events], origins)
+
+    def _as_failed(
+        self, bot: str, items: Sequence[tuple[Event | Chunk, Exception]], origins: Mapping[str, Origin]
+    ) -> Output:
+        at = iso(self._assembly.clock.now().replace(microsecond=0))
+        letters = [failed_item(bot, item, error, at, origins) for item, error in items]
+        return Output(bot, encode_failed(letters), len(letters))
+
+    def _commit(self, commit: Commit) -> None:
+        faulthandler.cancel_dump_traceback_later()
+        _FULL.reset()
+        while True:
+            result = self._broker.commit(commit)
+            if result.answer is Answer.COMMITTED:
+                self._lender.committed()
+                return
+            if result.answer is Answer.LOST:
+                raise _LostError
+            if result.answer is Answer.FAILED_FULL and _FULL.tries % 60 == 0:
+                log.error(
+                    "%s has too many failed items and stands still: look at 'cleanbots failed list %s', "
+                    "then retry or drop them",
+                    result.name,
+                    result.name,
+                )
+            if self._stop.wait(_FULL.next()):
+                raise InterruptedWork
+
+    def _set_mark(self, work: _Work, mark: Mark) -> None:
+        text = mark.text()
+        result = self._broker.commit(Commit(EntryGuard(work.entry, work.text, text)))
+        if result.answer is not Answer.COMMITTED:
+            raise _LostError
+        work.mark, work.text = mark, text
+
+    def _release(self, work: _Work | None) -> None:
+        """Let go of an entry so that nobody takes this stop for a death."""
+        self._lender.discard(forget=True)
+        if work is not None:
+            guard = EntryGuard(work.entry, work.text, work.mark.released().text())
+            self._broker.commit(Commit(guard))
+
+    def _bury(self, entry: Entry, error: FrameError) -> None:
+        """Put an entry that is no frame into failed: it would stop the queue for ever."""
+        at = iso(self._assembly.clock.now().replace(microsecond=0))
+        letter = FailedItem(entry.queue, str(error), type(error).__name__, at, chunk=Chunk("", entry.data))
+        self._commit(
+            Commit(
+                EntryGuard(entry, entry.mark, None),
+                failed=[Output(entry.queue, encode_failed([letter]), 1)],
+                failed_limits={entry.queue: self._failed_limits[entry.queue]},
+                counters={f"{entry.queue}:failed": 1},
+            )
+        )
+
+    def _check_stop(self) -> None:
+        if self._stop.requested:
+            raise InterruptedWork
+
+    def _hold_still(self, why: str) -> None:
+        """Stand still, saying why, until somebody stops this process."""
+        while not self._stop.requested:
+            log.error("stopped: %s; mend it, then 'cleanbots restart'", why)
+            self._stop.wait(60.0)
+
+    # -- time slots
+
+    def _tick(self) -> None:
+        now = self._assembly.clock.now()
+        closing = self._stop.drain.is_set()
+        self._stop.drain.clear()
+        for bot, schedule in self._schedules.items():
+            slot = iso(now) if closing else schedule.due(now, self._broker.last_slot)
+            if slot is None:
+                continue
+            result = self._group.tick(bot, now)
+            self._commit_tick(TickGuard(bot, slot), result)
+            schedule.done(slot)
+
+    def _commit_tick(self, guard: TickGuard, result: Yield) -> None:
+        try:
+            self._commit(self._as_commit(guard, result, {}))
+        except _LostError:
+            self._lender.discard(forget=True)
+
+
+def _all_of(work: _Work, size: int) -> int:
+    return work.mark.slice or size
+
+
+def failed_item(bot: str, item: Event | Chunk, error: Exception, at: str, origins: Mapping[str, Origin]) -> FailedItem:
+    """Make a dead letter of an item that *bot* could not work off."""
+    sentence = str(error) or type(error).__name__
+    if isinstance(item, Chunk):
+        return FailedItem(bot, sentence, type(error).__name__, at, chunk=item)
+    report = item.id.partition("-")[0]
+    kept = {report: origins[report]} if report in origins else {}
+    return FailedItem(bot, sentence, type(error).__name__, at, event=item.fields, origins=kept)

@@ -1,0 +1,71 @@
+"""The units of an entry: pulled lazily, from the mark on, a slice at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..bot import Stage
+from ..event import Event, Origin
+from .faults import world_at_fault
+from .mark import Mark
+
+
+class Placed(NamedTuple):
+    """A unit and its place: the index of its item in the frame, and its position in that item."""
+
+    item: int
+    position: int
+    unit: Any
+
+
+class Units:
+    """Pulls units; knows one ahead whether there are more.
+
+    Args:
+        stage: the bot whose queue the frame lay in.
+        items: of the frame: dicts of events, or chunks.
+        origins: of the frame.
+        mark: units up to it are passed over.
+    """
+
+    def __init__(self, stage: Stage[Any, Any], items: Sequence[Any], origins: Mapping[str, Origin], mark: Mark) -> None:
+        self._stage = stage
+        self._items = items
+        self._origins = origins
+        self.broken: list[tuple[Any, Exception]] = []
+        self._source = self._pull(mark)
+        self._ahead = next(self._source, None)
+
+    @property
+    def more(self) -> bool:
+        """Whether there is another unit."""
+        return self._ahead is not None
+
+    def take(self, count: int) -> list[Placed]:
+        """Give up to *count* units."""
+        taken: list[Placed] = []
+        ahead = self._ahead
+        source = self._source
+        while ahead is not None and len(taken) < count:
+            taken.append(ahead)
+            ahead = next(source, None)
+        self._ahead = ahead
+        return taken
+
+    def take_broken(self) -> list[tuple[Any, Exception]]:
+        """Give (once) the items that could not be taken apart, with the reason."""
+        broken, self.broken = self.broken, []
+        return broken
+
+    def _pull(self, mark: Mark) -> Iterator[Placed]:
+        for number in range(max(mark.item, 0), len(self._items)):
+            item = self._items[number]
+            whole = Event(item, self._origins) if isinstance(item, dict) else item
+            passed = mark.position if number == mark.item else -1
+            try:
+                for position, unit in self._stage.units(whole):
+                    if position > passed:
+                        yield Placed(number, position, unit)
+            except Exception as error:
+                if world_at_fault(error):
+                    raise
+                self.broken.append((whole, error))
