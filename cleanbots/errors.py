@@ -48,7 +48,7 @@ class InvalidValue(CleanbotsError, ValueError):
         super().__init__(f"{field}: {shorten(value)}: {reason}")
 
 
-class UnknownField(CleanbotsError, KeyError):
+class UnknownField(CleanbotsError, ValueError):
     """A field that the catalogue does not have.
 
     Args:
@@ -61,10 +61,6 @@ class UnknownField(CleanbotsError, KeyError):
         self.hint = hint
         text = f"{field}: no such field" + (f"; did you mean {hint!r}?" if hint else "; 'cleanbots fields' lists them")
         super().__init__(text)
-
-    def __str__(self) -> str:
-        """Give the sentence; `KeyError` would quote it."""
-        return str(self.args[0])
 
 
 class InvalidRow(CleanbotsError, ValueError):
@@ -109,5 +105,8 @@ class SecretMissing(ConfigError):
 
 def shorten(value: Any, limit: int = 80) -> str:
     """Give ``repr(value)``, cut to *limit* characters, for use in a sentence."""
-    text = repr(value[: limit * 2] if isinstance(value, (str, bytes)) else value)
+    try:
+        text = repr(value[: limit * 2] if isinstance(value, (str, bytes)) else value)
+    except ValueError:  # Python refuses to write whole numbers of more than 4300 digits
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= limit else text[: limit - 1] + "…"

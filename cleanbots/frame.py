@@ -6,7 +6,7 @@ of the body. Events are JSON (``[origins, [event, …]]``); chunks and failed it
 
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import orjson
@@ -60,9 +60,9 @@ class FailedItem(msgspec.Struct, frozen=True):
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """A decoded frame: its kind and its items (dicts of events, `Chunk`, or `FailedItem`)."""
+    """A decoded frame: its kind (`EVENTS`, `CHUNKS` or `FAILED`) and its items: dicts of events, `Chunk`, `FailedItem`."""
 
-    kind: Literal[1, 2, 3]
+    kind: int
     items: list[Any]
     origins: dict[str, Origin] = {}
 
