@@ -46,7 +46,7 @@ chaos: $(READY)
 lock:
 	@$(PYTHON) -m venv $(VENV)-lock
 	@$(VENV)-lock/bin/python -m pip install --quiet --upgrade pip
-	@$(VENV)-lock/bin/python -m pip install --quiet --group dev . hatchling editables
+	@$(VENV)-lock/bin/python -m pip install --quiet --group dev .
 	@{ echo "# Made by 'make lock': the development tools and all that they and cleanbots need."; \
 	   $(VENV)-lock/bin/python -m pip freeze --exclude cleanbots; } > requirements-dev.lock
 	@rm -rf $(VENV)-lock

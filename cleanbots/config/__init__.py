@@ -1,0 +1,1 @@
+"""Read a configuration: YAML with line numbers, a typed model, the graph, all mistakes at once."""
