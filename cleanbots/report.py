@@ -81,6 +81,7 @@ class Cut(msgspec.Struct, frozen=True):
         skip: lines starting with one of these are comments, no header and no rows.
         columns: how many columns a row has, if there is no header to tell; 0 if that is not known (``rows`` only).
         encoding: the character set to read the payload in, whatever the source declared; "" to believe the source.
+        skip_lines: how many physical lines at the start are neither header nor rows.
     """
 
     unit: str = "rows"
@@ -90,3 +91,4 @@ class Cut(msgspec.Struct, frozen=True):
     skip: tuple[str, ...] = ()
     columns: int = 0
     encoding: str = ""
+    skip_lines: int = 0

@@ -227,7 +227,7 @@ def test_a_report_of_unknown_type_fails_as_one_item(name, said):
     assert result.sent == []
     (failure,) = result.failed
     assert said in str(failure.error)
-    assert failure.item.payload == text.encode()
+    assert failure.item.header + failure.item.payload == text.encode()
 
 
 @pytest.mark.parametrize("name", ["2026-11-20-scan_redis.csv", "in/2026-11-20-scan_redis-2-nl-asn.csv"])

@@ -1,0 +1,1 @@
+"""Collectors: fetch reports from outside."""

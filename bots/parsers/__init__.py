@@ -1,0 +1,1 @@
+"""Parsers: make events of reports."""
