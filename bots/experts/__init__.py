@@ -1,0 +1,1 @@
+"""Experts: change, add to, route or drop events."""

@@ -1,0 +1,1 @@
+"""Outputs: hand events to the outside."""

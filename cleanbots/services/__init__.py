@@ -1,0 +1,1 @@
+"""What a bot is lent: cache, state, tables, HTTP, the archive."""
