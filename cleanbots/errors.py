@@ -109,4 +109,7 @@ def shorten(value: Any, limit: int = 80) -> str:
         text = repr(value[: limit * 2] if isinstance(value, (str, bytes)) else value)
     except ValueError:  # Python refuses to write whole numbers of more than 4300 digits
         text = f"<{type(value).__name__}>"
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    if len(text) <= limit:
+        return text
+    end = text[-1] if text[-1] in "'\"" else ""
+    return f"{text[: limit - 1 - len(end)].rstrip(chr(92))}…{end}"

@@ -59,11 +59,20 @@ def compile_source(source: Source, classes: Classes) -> Settings:
 
 def content_hash(settings: Settings) -> str:
     """Give the hash of what the settings say: 80 bits in hex; moved lines and comments don't change it."""
-    plain = msgspec.to_builtins(settings)
-    for bot in plain["bots"].values():
-        bot["line"] = ""
-    plain.update(hash="", source="")
+    plain: dict[str, Any] = _said(msgspec.structs.replace(settings, hash="", source=""))
+    for bot in plain.get("bots", {}).values():
+        bot.pop("line", None)
     return hashlib.blake2b(msgspec.json.encode(plain, order="sorted"), digest_size=10).hexdigest()
+
+
+def _said(value: Any) -> Any:
+    """Give what differs from its default, so that a setting which a later version adds changes no older hash."""
+    if isinstance(value, msgspec.Struct):
+        said = ((field, getattr(value, field.name)) for field in msgspec.structs.fields(value))
+        return {field.name: _said(each) for field, each in said if each != field.default}
+    if isinstance(value, dict):
+        return {key: _said(each) for key, each in value.items()}
+    return value
 
 
 def upstream_first(receivers: Mapping[str, list[str]]) -> list[str]:

@@ -12,7 +12,7 @@ class LimitSettings(msgspec.Struct, frozen=True):
     """The most that a queue may hold, in items and bytes."""
 
     events: int = 1_000_000
-    bytes: int = 256 * 2**20
+    bytes: int = 64 * 2**20
 
 
 class ErrorPolicy(msgspec.Struct, frozen=True):

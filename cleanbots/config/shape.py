@@ -36,7 +36,7 @@ class LimitEntry(Params):
     """The most that a queue may hold."""
 
     events: Annotated[int, Meta(ge=1, description="Items.")] = 1_000_000
-    bytes: Annotated[Size, Meta(description="Encoded size.")] = "256MiB"
+    bytes: Annotated[Size, Meta(description="Encoded size.")] = "64MiB"
 
 
 class FailedLimitEntry(Params):

@@ -1,8 +1,9 @@
 """Put a worker together: snapshot, plugins, broker, bots and what they are lent."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -11,7 +12,7 @@ from ..broker import connect
 from ..broker.protocol import Broker, Limit
 from ..clock import Clock, SystemClock, iso
 from ..config.model import BotSettings, Settings
-from ..config.values import resolve, resolve_text
+from ..config.values import looked_up, resolve, resolve_text, secrets
 from ..errors import ConfigError
 from ..harmonization import extend, harmonise
 from ..plugins import Registry, discover
@@ -45,7 +46,7 @@ class Assembly:
         self.state = Path(settings.state)
         self.base = Path(settings.base)
         self.registry: Registry = discover([Path(folder) for folder in settings.plugins])
-        extend(self.registry.fields())
+        self.registry.install()
         extend(settings.catalogue)
 
     def broker(self) -> Broker:
@@ -77,6 +78,17 @@ class Assembly:
         )
         made: Bot[Any] = cls(params, context)
         return made
+
+    def secrets(self, bots: Iterable[str]) -> set[str]:
+        """Give the values of the secrets that *bots* and the broker's address hold, so that no log shows them."""
+        found = set()
+        for bot in bots:
+            settings = self.settings.bots[bot]
+            struct = self.registry.load(settings.use).params_type()
+            resolved, _ = looked_up(settings.params, struct, self.base)
+            found |= set(secrets(resolved, struct).values())
+        address = resolve_text(self.settings.broker, self.base)
+        return found | {password} if (password := urlsplit(address).password) else found
 
     def limits(self, bots: Mapping[str, Any]) -> dict[str, Limit]:
         """Give the limits of the queues of *bots*."""

@@ -28,7 +28,18 @@ _LONGEST = 3600.0  # seconds between two tries of a collector that fails
 
 def worker_command(snapshot: Path, worker: str, number: int, host: str, *more: str) -> list[str]:
     """Give the argument list that starts a worker's process."""
-    return [sys.executable, "-m", "cleanbots.runtime.worker", str(snapshot), worker, str(number), "--host", host, *more]
+    return [
+        sys.executable,
+        "-P",
+        "-m",
+        "cleanbots.runtime.worker",
+        str(snapshot),
+        worker,
+        str(number),
+        "--host",
+        host,
+        *more,
+    ]
 
 
 class _Job:

@@ -65,6 +65,7 @@ class StageWorker:
         self._wait = wait
         self._assembly = assembly
         self._settings = assembly.settings
+        self._name = worker.name
         self._consumer = consumer
         self._stop = stop
         self._broker = assembly.broker()
@@ -84,6 +85,7 @@ class StageWorker:
         """Work until asked to stop. A server that is away is waited for."""
         backoff = Backoff(0.05, 5.0)
         self._open()
+        self._assembly.registry.worker_changed(self._name, "started")
         died = True
         try:
             while not self._stop.requested:
@@ -103,6 +105,7 @@ class StageWorker:
             self._heart.stop()
             self._group.close()
             self._broker.close()
+            self._assembly.registry.worker_changed(self._name, "stopped")
 
     def _node(self, bot: str) -> Node:
         stage = self._assembly.bot(bot, self._lender)
@@ -203,6 +206,7 @@ class StageWorker:
             mark = work.mark if not batch else work.mark.advance(batch[-1].item, batch[-1].position, len(batch))
             guard = EntryGuard(work.entry, work.text, None if finished else mark.text())
             self._commit(self._as_commit(guard, result, work.origins))
+            self._tell(result)
             if finished:
                 return
             work.mark, work.text = mark, mark.text()
@@ -328,6 +332,15 @@ class StageWorker:
                 )
             if self._stop.wait(_FULL.next()):
                 raise InterruptedWork
+
+    def _tell(self, result: Yield) -> None:
+        """Tell the plugins that watch what each bot did in the batch."""
+        counts: dict[str, dict[str, int]] = {}
+        for key, number in result.counters.items():
+            bot, _, what = key.partition(":")
+            counts.setdefault(bot, {})[what] = number
+        for bot, of_bot in counts.items():
+            self._assembly.registry.batch_done(bot, of_bot)
 
     def _set_mark(self, work: _Work, mark: Mark) -> None:
         text = mark.text()

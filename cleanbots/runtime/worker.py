@@ -41,10 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_OK
     except SlotTakenError as error:
         log.error("%s", error)  # noqa: TRY400  # a sentence, no traceback
+        stop.wait(_PAUSE)  # whoever starts this process again shall not spin
         return EXIT_LOCKED
     except CleanbotsError as error:
         log.error("%s", error)  # noqa: TRY400
-        stop.wait(_PAUSE)  # whoever starts this process again shall not spin
+        stop.wait(_PAUSE)
         return EXIT_FAILED
     except Exception:
         log.exception("%s: ended by an unexpected error", args.worker)
@@ -83,6 +84,8 @@ def slot_lock(settings: Settings, host: str, worker: str, number: int) -> Iterat
 def _run(settings: Settings, args: argparse.Namespace, stop: Stop) -> None:
     assembly = Assembly(settings)
     worker = settings.workers[args.worker]
+    bound = {"worker": args.worker, "number": str(args.number)}
+    setup(args.log_level, sys.stderr, secrets=assembly.secrets(worker.bots), bound=bound)
     head = settings.bots[worker.bots[0]]
     # The objects of start-up live as long as the process, and events hold no cycles: collecting seldom is safe.
     gc.freeze()

@@ -1,0 +1,178 @@
+"""``cleanbots failed``: what could not be worked off, why, and what to do with it."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from ..broker.protocol import Broker
+from ..runtime.failed import Selection, count, drop, exported, groups, items, retry
+from ..services.logs import escape
+from .common import config_option, json_option, show
+from .listing_group import ListingGroup
+
+
+@click.group("failed", cls=ListingGroup)
+def command() -> None:
+    """List, show, retry, drop and export failed items. Without a sub-command: list.
+
+    A failed item is the item as its bot received it, with the error; nothing of it is lost until it is dropped.
+    """
+
+
+@command.command("list")
+@config_option
+@json_option
+@click.argument("bot", required=False)
+def list_failed(config: Path, as_json: bool, bot: str | None) -> None:
+    """List failed items by bot and error, the most frequent error first."""
+    from .installation import Installation
+
+    with Installation(config) as site:
+        found = groups(site.broker, _bots(site.broker, bot))
+    rows: list[dict[str, Any]] = [
+        {
+            "bot": group.bot,
+            "count": group.count,
+            "kind": group.kind,
+            "error": group.error if as_json else escape(group.error),
+            "first": group.first,
+            "last": group.last,
+            "example": group.example,
+        }
+        for group in found
+    ]
+    show(rows, as_json, "nothing has failed")
+
+
+@command.command("show")
+@config_option
+@json_option
+@click.argument("bot", required=False)
+@click.option("--id", "ids", multiple=True, help="An item's or a report's id; may be given again.")
+@click.option("--error", default="", help="Only errors that contain this text, or of this kind.")
+@click.option("-n", "--limit", default=10, show_default=True, type=click.IntRange(1), help="How many items.")
+def show_failed(config: Path, as_json: bool, bot: str | None, ids: tuple[str, ...], error: str, limit: int) -> None:
+    """Show failed items in full: the error, when, the original row, the event as its bot received it."""
+    from .installation import Installation
+
+    selection = Selection(frozenset(ids), error)
+    shown = 0
+    with Installation(config) as site:
+        for name in _bots(site.broker, bot):
+            for item in items(site.broker, name, selection):
+                if shown == limit:
+                    click.echo(f"(the first {limit}; --limit shows more)", err=True)
+                    return
+                shown += 1
+                _item(exported(item), as_json=as_json)
+    if not shown and not as_json:
+        click.echo("no such failed item")
+
+
+@command.command("retry")
+@config_option
+@click.argument("bot", required=False)
+@click.option("--id", "ids", multiple=True, help="An item's or a report's id; may be given again.")
+@click.option("--error", default="", help="Only errors that contain this text, or of this kind.")
+@click.option("--all", "every", is_flag=True, help="All failed items (of BOT, if named).")
+def retry_failed(config: Path, bot: str | None, ids: tuple[str, ...], error: str, every: bool) -> None:
+    """Give failed items back to their bot, for example after it was mended. They keep their ids."""
+    from .audit import record
+    from .installation import Installation
+
+    selection = _selection(bot, ids, error, every=every)
+    with Installation(config) as site:
+        total = 0
+        for name in _bots(site.broker, bot):
+            if bot is None and name not in site.settings.bots:
+                click.echo(f"{name}: not in the running configuration; its items stay", err=True)
+                continue
+            total += retry(site.broker, site.settings, name, selection, _progress)
+        arguments = {"bot": bot, "ids": ids, "error": error, "items": total}
+        record(site.state, "failed retry", arguments, site.settings.hash)
+    click.echo(f"{total} items given back to their bots")
+
+
+@command.command("drop")
+@config_option
+@click.argument("bot", required=False)
+@click.option("--id", "ids", multiple=True, help="An item's or a report's id; may be given again.")
+@click.option("--error", default="", help="Only errors that contain this text, or of this kind.")
+@click.option("--all", "every", is_flag=True, help="All failed items (of BOT, if named).")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def drop_failed(config: Path, bot: str | None, ids: tuple[str, ...], error: str, every: bool, yes: bool) -> None:
+    """Delete failed items for good."""
+    from .audit import record
+    from .installation import Installation
+
+    selection = _selection(bot, ids, error, every=every)
+    with Installation(config) as site:
+        bots = _bots(site.broker, bot)
+        meant = sum(count(site.broker, name, selection) for name in bots)
+        if not meant:
+            click.echo("no such failed item")
+            return
+        if not yes:
+            click.confirm(f"Delete {meant} failed items of {', '.join(bots)} for good?", abort=True)
+        total = sum(drop(site.broker, name, selection, _progress) for name in bots)
+        arguments = {"bot": bot, "ids": ids, "error": error, "items": total}
+        record(site.state, "failed drop", arguments, site.settings.hash)
+    click.echo(f"{total} failed items deleted")
+
+
+@command.command("export")
+@config_option
+@click.argument("bot", required=False)
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of the terminal.")
+def export_failed(config: Path, bot: str | None, output: Path | None) -> None:
+    """Write failed items as JSON lines: bot, id, line, error, when, the original row, the event."""
+    from .installation import Installation
+
+    written = 0
+    with Installation(config) as site, click.open_file(str(output or "-"), "wb", atomic=output is not None) as file:
+        for name in _bots(site.broker, bot):
+            for item in items(site.broker, name):
+                file.write(orjson.dumps(exported(item)) + b"\n")
+                written += 1
+    if output is not None:
+        click.echo(f"{written} failed items written to {output}")
+
+
+def _bots(broker: Broker, bot: str | None) -> list[str]:
+    """Give the bots that are meant: *bot*, or all that have failed items (also some that are configured no more)."""
+    return [bot] if bot else sorted(broker.failed_depths())
+
+
+def _selection(bot: str | None, ids: Iterable[str], error: str, *, every: bool) -> Selection:
+    selection = Selection(frozenset(ids), error)
+    if selection == Selection() and not every:
+        whose = f"of {bot}" if bot else "of every bot"
+        raise click.UsageError(f"name items by --id or --error, or say --all for all {whose}")
+    if selection != Selection() and every:
+        raise click.UsageError("--all and a choice by --id or --error exclude each other")
+    return selection
+
+
+def _progress(looked_at: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r{looked_at} items looked at", err=True, nl=False)
+
+
+def _item(row: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(orjson.dumps(row))
+        return
+    click.echo(f"{escape(row['bot'])}  {escape(row['id'] or '(no id)')}")
+    for field in ("error", "kind", "at", "times", "line", "name", "raw", "raw_base64", "event"):
+        value = row.get(field)
+        if value not in (None, ""):
+            click.echo(f"    {field}: {escape(value if isinstance(value, str) else _json(value))}")
+    click.echo()
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
