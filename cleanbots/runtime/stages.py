@@ -1,6 +1,5 @@
 """The worker of a group of parsers, experts and outputs: take an entry, bring it through in slices, commit each."""
 
-import faulthandler
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from .mark import Mark, read_mark
 from .schedule import Schedule
 from .stop import InterruptedWork, Stop
 from .units import Placed, Units
+from .watchdog import Watchdog
 
 log = logging.getLogger("cleanbots.worker")
 
@@ -74,7 +74,7 @@ class StageWorker:
         self._group = Group({bot: self._node(bot) for bot in worker.bots})
         self._queues = list(reversed(worker.bots))
         self._slice = min(bots[bot].slice for bot in worker.bots)
-        self._time_limit = max(bots[bot].time_limit for bot in worker.bots)
+        self._watchdog = Watchdog(assembly.clock, max(bots[bot].time_limit for bot in worker.bots))
         self._limits = assembly.limits(bots)
         self._failed_limits = assembly.failed_limits(bots)
         self._schedules = {bot: s for bot in worker.bots if (s := Schedule.of(bots[bot])) is not None}
@@ -150,6 +150,10 @@ class StageWorker:
             if entry is not None:
                 self._claim_after = 0.0
                 return entry
+        entry = self._broker.take(self._queues, self._consumer, 0.0)
+        if entry is not None:
+            return entry
+        self._watchdog.rest()
         wait = min([self._wait, *(s.seconds_left(clock.now()) for s in self._schedules.values())])
         with self._stop.interruptible():
             return self._broker.take(self._queues, self._consumer, wait)
@@ -173,7 +177,6 @@ class StageWorker:
             self._release(work)
             raise
         finally:
-            faulthandler.cancel_dump_traceback_later()
             self._heart.release()
 
     def _start(self, entry: Entry, *, died: bool) -> _Work | None:
@@ -196,14 +199,14 @@ class StageWorker:
         units = self._units(work)
         while True:
             self._check_stop()
-            faulthandler.dump_traceback_later(self._time_limit, exit=True)
+            self._watchdog.watch()
             batch = units.take(work.mark.slice or self._slice)
             result = self._bring_through(work, batch) if batch else Yield()
             for item, error in units.take_broken():
                 result.count(bot, "in")
                 result.fail(bot, item, error)
             finished = not units.more
-            mark = work.mark if not batch else work.mark.advance(batch[-1].item, batch[-1].position, len(batch))
+            mark = work.mark if not batch else work.mark.advance(batch[-1][0], batch[-1][1], len(batch))
             guard = EntryGuard(work.entry, work.text, None if finished else mark.text())
             self._commit(self._as_commit(guard, result, work.origins))
             self._tell(result)
@@ -218,11 +221,11 @@ class StageWorker:
     def _fresh(self, work: _Work, count: int) -> list[Any]:
         """Give the next *count* units again, untouched by any bot."""
         again = _Work(work.entry, decode(work.entry.data), work.text, work.mark, work.origins)
-        return [placed.unit for placed in self._units(again).take(count)]
+        return [unit for _, _, unit in self._units(again).take(count)]
 
     def _bring_through(self, work: _Work, batch: Sequence[Placed]) -> Yield:
         bot = work.entry.queue
-        units = [placed.unit for placed in batch]
+        units = [unit for _, _, unit in batch]
         if work.mark.slice == 1:
             return self._patiently(work, lambda: self._one_by_one(work, len(batch)))
         try:
@@ -259,10 +262,10 @@ class StageWorker:
                     return self._one_by_one(work, _all_of(work, self._slice), world_fails=True)
                 wait = backoff.next(error.after if isinstance(error, Retry) else None)
                 log.warning("%s: %s; trying again in %.1f s", self._group.calling, error, wait)
-                faulthandler.cancel_dump_traceback_later()
+                self._watchdog.rest()
                 if self._stop.wait(wait):
                     raise InterruptedWork
-                faulthandler.dump_traceback_later(self._time_limit, exit=True)
+                self._watchdog.watch()
             try:
                 return attempt()
             except BrokerUnavailable:
@@ -314,7 +317,6 @@ class StageWorker:
         return Output(bot, encode_failed(letters), len(letters))
 
     def _commit(self, commit: Commit) -> None:
-        faulthandler.cancel_dump_traceback_later()
         _FULL.reset()
         while True:
             result = self._broker.commit(commit)
@@ -330,6 +332,7 @@ class StageWorker:
                     result.name,
                     result.name,
                 )
+            self._watchdog.rest()
             if self._stop.wait(_FULL.next()):
                 raise InterruptedWork
 

@@ -1,7 +1,7 @@
 """The units of an entry: pulled lazily, from the mark on, a slice at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..bot import Stage
 from ..event import Event, Origin
@@ -9,12 +9,8 @@ from .faults import world_at_fault
 from .mark import Mark
 
 
-class Placed(NamedTuple):
-    """A unit and its place: the index of its item in the frame, and its position in that item."""
-
-    item: int
-    position: int
-    unit: Any
+Placed = tuple[int, int, Any]
+"""A unit and its place: the index of its item in the frame, its position in that item, and itself."""
 
 
 class Units:
@@ -64,7 +60,7 @@ class Units:
             try:
                 for position, unit in self._stage.units(whole):
                     if position > passed:
-                        yield Placed(number, position, unit)
+                        yield number, position, unit
             except Exception as error:
                 if world_at_fault(error):
                     raise

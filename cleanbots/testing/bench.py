@@ -100,7 +100,7 @@ class Bench:
         source, broken = self._source(items)
         left = limit
         while source.more and left != 0:
-            units = [placed.unit for placed in source.take(size if left is None else min(size, left))]
+            units = [unit for _, _, unit in source.take(size if left is None else min(size, left))]
             left = None if left is None else left - len(units)
             yield self.group.process_carefully(self.name, units, world_fails=True)
         for item, fault in (*source.broken, *broken):
@@ -113,7 +113,7 @@ class Bench:
         source, broken = self._source([copy.deepcopy(item) for item in items])
         units = []
         while source.more:
-            units += [placed.unit for placed in source.take(1000)]
+            units += [unit for _, _, unit in source.take(1000)]
         return units, [*source.broken, *broken]
 
     def _source(self, items: Sequence[Queued]) -> tuple[Units, list[Failure]]:
