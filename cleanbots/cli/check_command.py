@@ -40,5 +40,6 @@ def _say(checked: Checked, findings: list[Finding]) -> None:
     if findings:
         click.echo(f"{len(findings)} mistake{'' if len(findings) == 1 else 's'}", err=True)
     elif checked.settings is not None:
-        tests = f", {len(checked.tests)} test{"s" * (len(checked.tests) != 1)}" if checked.tests else ""
+        number = len(checked.tests)
+        tests = f", {number} test{'' if number == 1 else 's'}" if number else ""
         click.echo(f"{checked.settings.name}: fine; {summary(checked.settings)}{tests}")
