@@ -106,7 +106,7 @@ class EmbeddedServer:
             BrokerUnavailable: if it does not answer within *timeout* seconds, or ends.
             BrokerRefused: if no server program is installed, or the folder is another user's.
         """
-        self._make_folders()
+        _make_private(self.folder)
         if self._owner is None:
             self._owner = _try_lock(self.folder / "owner.lock")
         try:
@@ -141,13 +141,13 @@ class EmbeddedServer:
         Raises:
             BrokerRefused: if another process runs or owns the server of this folder.
         """
-        self._make_folders()
+        _make_private(self.folder)
         locks = [_try_lock(self.folder / name) for name in ("owner.lock", "server.lock")]
         if None in locks:
             raise BrokerRefused(f"{self.folder}: the queue server of this folder is running already")
         for lock in locks:
             os.set_inheritable(lock or 0, True)
-        self.socket.unlink(missing_ok=True)
+        self._make_way()
         program = self._command()
         os.execv(program[0], program)  # noqa: S606 - our own argument list, no shell
 
@@ -155,17 +155,14 @@ class EmbeddedServer:
         settings = {**self._settings, "unixsocket": str(self.socket), "dir": str(self.folder)}
         return [str(server_program()), *[text for key, value in settings.items() for text in (f"--{key}", value)]]
 
-    def _make_folders(self) -> None:
-        for folder in dict.fromkeys((self.folder, self.socket.parent)):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            about = folder.lstat()
-            if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid():
-                raise BrokerRefused(f"{folder} is not a folder of ours: another user made it; remove it")
-            folder.chmod(0o700)
+    def _make_way(self) -> None:
+        """Prepare the socket's place; for the holder of the server's lock only."""
+        _make_private(self.socket.parent)
+        self.socket.unlink(missing_ok=True)
 
     def _spawn(self, lock: int) -> None:
         try:
-            self.socket.unlink(missing_ok=True)
+            self._make_way()
             with (self.folder / "server.log").open("wb") as log:
                 # A session of its own: Ctrl-C reaches the workers first, and the server ends after them.
                 self._process = subprocess.Popen(
@@ -218,6 +215,10 @@ class EmbeddedServer:
             if self._clock.monotonic() > deadline:
                 raise BrokerUnavailable(f"the embedded queue server in {self.folder} does not end; look at its log")
             time.sleep(_POLL)
+        self.socket.unlink(missing_ok=True)
+        if self.socket.parent != self.folder:
+            with suppress(OSError):
+                self.socket.parent.rmdir()
         os.close(lock)
 
 
@@ -267,6 +268,19 @@ def _socket_path(folder: Path) -> Path:
     # with 0700 and refused if it is another user's.
     digest = hashlib.blake2b(os.fsencode(folder), digest_size=8).hexdigest()
     return Path(f"/tmp/cleanbots-{os.getuid()}-{digest}/server.sock")  # noqa: S108
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder that only we can enter.
+
+    Raises:
+        BrokerRefused: if something that isn't ours is in its place.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    about = folder.lstat()
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid():
+        raise BrokerRefused(f"{folder} is not a folder of ours: another user made it; remove it")
+    folder.chmod(0o700)
 
 
 def _try_lock(path: Path) -> int | None:

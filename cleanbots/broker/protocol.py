@@ -184,7 +184,10 @@ class Broker(Protocol):
         ...
 
     def take(self, queues: Sequence[str], consumer: str, wait: float) -> Entry | None:
-        """Take the next entry of the first queue in *queues* that has one; wait up to *wait* seconds for it."""
+        """Take the next entry of the first queue in *queues* that has one; wait up to *wait* seconds for it.
+
+        None may come earlier than that.
+        """
         ...
 
     def mine(self, queues: Sequence[str], consumer: str) -> list[Entry]:
@@ -192,7 +195,10 @@ class Broker(Protocol):
         ...
 
     def claim(self, queues: Sequence[str], consumer: str, idle: float) -> Entry | None:
-        """Take over one entry that another consumer has held for more than *idle* seconds without a sign of life."""
+        """Take over one entry that a consumer has held for more than *idle* seconds without a sign of life.
+
+        What *consumer* itself holds and has forgotten for so long is given, too.
+        """
         ...
 
     def alive(self, entry: Entry, consumer: str) -> bool:
@@ -200,7 +206,7 @@ class Broker(Protocol):
         ...
 
     def commit(self, commit: Commit) -> Result:
-        """Do one atomic step, or nothing."""
+        """Do one atomic step, or nothing; after a lost reply the same commit may be sent again, and is at worst lost."""
         ...
 
     def position(self, report: str) -> str:
@@ -220,7 +226,7 @@ class Broker(Protocol):
         ...
 
     def claim_keys(self, bot: str, keys: Sequence[bytes], owners: Sequence[str], window: float) -> list[str]:
-        """Deduplicate: give each key's owner (see `cleanbots.bot.Cache`)."""
+        """Deduplicate: give each key's owner (see `cleanbots.bot.Cache`); one answer per key, in their order."""
         ...
 
     def durable(self, timeout: float) -> bool:

@@ -8,7 +8,6 @@ from ..event import Event, Origin
 from .faults import world_at_fault
 from .mark import Mark
 
-
 Placed = tuple[int, int, Any]
 """A unit and its place: the index of its item in the frame, its position in that item, and itself."""
 

@@ -89,9 +89,7 @@ def _collect_evidence(folder: Path, books: dict[str, dict[str, int]]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_every_row_lies_in_exactly_one_place(
-    seed: int, tmp_path: Path, repository: Path, long_form: bool
-) -> None:
+def test_every_row_lies_in_exactly_one_place(seed: int, tmp_path: Path, repository: Path, long_form: bool) -> None:
     """Written, duplicate, dropped by a rule, or failed: each row once, whoever is killed in the middle."""
     if seed and not long_form:
         pytest.skip("four more seeds belong to the long form")
@@ -99,9 +97,7 @@ def test_every_row_lies_in_exactly_one_place(
     _prepare(tmp_path, repository, rows, seed)
     books, killed = _run(tmp_path, kills, random.Random(seed))
     _collect_evidence(tmp_path, books)
-    audited = subprocess.run(
-        [sys.executable, HERE / "books.py", tmp_path], capture_output=True, text=True, check=False
-    )
+    audited = subprocess.run([sys.executable, HERE / "books.py", tmp_path], capture_output=True, text=True, check=False)
     assert audited.returncode == 0, audited.stderr[-2000:]
     counts = json.loads(audited.stdout)
     print(f"seed {seed}: {killed} killed, {counts}")  # noqa: T201  # the figures of the bar
