@@ -1,0 +1,1 @@
+"""Members, findings and deliveries."""
