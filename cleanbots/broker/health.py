@@ -96,7 +96,7 @@ class Health:
             what = "was replaced: it belongs to another installation" if found else "is gone: the server was emptied"
             raise BrokerRefused(
                 f"the queues at {self._where} are not those that {self._file} knows; their data {what}. Point to the "
-                "right server or restore its data; if what was queued is given up, accept the data that is there now"
+                "right server or restore its data; if what was queued is given up, 'cleanbots queues adopt' accepts what is there now"
             )
 
     def _server_epoch(self) -> str:

@@ -183,6 +183,10 @@ class Broker(Protocol):
         """
         ...
 
+    def adopt(self) -> None:
+        """Accept the server's data as they are, after `check` refused them as emptied or replaced."""
+        ...
+
     def take(self, queues: Sequence[str], consumer: str, wait: float) -> Entry | None:
         """Take the next entry of the first queue in *queues* that has one; wait up to *wait* seconds for it.
 

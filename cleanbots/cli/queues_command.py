@@ -1,4 +1,4 @@
-"""``cleanbots queues``: list, peek into and clear queues."""
+"""``cleanbots queues``: list, peek into, clear and adopt queues."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,6 +95,27 @@ def clear(config: Path, queue: str, yes: bool) -> None:
             removed += _clear_held(site.broker, queue)
         record(site.state, "queues clear", {"queue": queue, "items": removed}, site.settings.hash)
     click.echo(f"{removed} items deleted from {queue}")
+
+
+@command.command("adopt")
+@config_option
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def adopt(config: Path, yes: bool) -> None:
+    """Accept the server's data as they are, after they were found emptied or replaced.
+
+    What was queued is given up by this; what its source still shows is collected again.
+    """
+    from .audit import record
+    from .installation import Installation
+
+    with Installation(config) as site:
+        if not yes:
+            click.confirm(
+                "Give up what was queued before, and go on with the server's data as they are now?", abort=True
+            )
+        site.broker.adopt()
+        record(site.state, "queues adopt", {}, site.settings.hash)
+    click.echo("accepted; 'cleanbots up' goes on from here")
 
 
 def _known(site: "Installation", queue: str) -> Depth:
