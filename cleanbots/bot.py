@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, 
 
 from .clock import Clock, SystemClock
 from .event import Event, Origin
+from .message import Message, Outcome
 from .params import Params
 from .report import Chunk, Cut, Report
 
@@ -29,7 +30,10 @@ class Cache(Protocol):
     """Remembers keys for a time, shared by all workers of a graph."""
 
     def claim(self, keys: Sequence[bytes], owners: Sequence[str], window: float) -> list[str]:
-        """Give the owner of each key: the one who claimed it first within *window* seconds, or the one given now."""
+        """Give the owner of each key: the one who claimed it first within *window* seconds, or the one given now.
+
+        Compare it with the owner given: another's is a stand-in, as its text is not kept.
+        """
         ...
 
 
@@ -66,6 +70,14 @@ class Http(Protocol):
 
     def get(self, url: str, *, headers: "Mapping[str, str] | None" = None, limit: int | None = None) -> bytes:
         """Fetch *url*; raises `Retry` when the world is at fault."""
+        ...
+
+
+class Recorder(Protocol):
+    """Records events for the members that they concern."""
+
+    def record(self, events: "Sequence[Event]") -> "Mapping[str, int]":
+        """Record each event once, however often it comes; raises `Retry` while the store is away."""
         ...
 
 
@@ -110,6 +122,11 @@ class Context:
         """Fetches over HTTP."""
         return self._lent().http
 
+    @property
+    def recorder(self) -> Recorder:
+        """Records events for members."""
+        return self._lent().recorder
+
     def path(self, text: str) -> "Path":
         """Give *text* as a path; a relative one is below the configuration's folder."""
         from pathlib import Path
@@ -138,6 +155,11 @@ class Services(Protocol):
     @property
     def http(self) -> Http:
         """The process's HTTP client."""
+        ...
+
+    @property
+    def recorder(self) -> Recorder:
+        """The clearinghouse's recorder."""
         ...
 
     def state(self, bot: str) -> State:
@@ -233,7 +255,9 @@ class Collector(Bot[P]):
 
     @abstractmethod
     def collect(self) -> Iterator[Report | None]:
-        """Yield the reports that are there; a continuous collector yields None when there is nothing now."""
+        """Yield the reports that are there, and None for "not yet": a continuous collector when there is nothing now, any
+        other when something is about to be there soon (`run --drain` then looks again).
+        """
 
     def done(self, report: Report) -> None:
         """Tell the source (delete, move, acknowledge): called once the report's commit is durable, perhaps twice."""
@@ -367,11 +391,34 @@ class BatchOutput(Stage[P, Event]):
         return ()
 
 
+class Courier(Bot[P]):
+    """An output whose input is due deliveries: it hands frozen messages over to the outside.
+
+    The channel that members' deliveries name is the bot's name: ``output/mail`` serves ``channel: mail``. One process
+    runs each channel; it calls `give` for one message at a time.
+    """
+
+    isolate: ClassVar[bool] = True
+    single: ClassVar[bool] = True
+
+    @classmethod
+    def paths(cls, params: P) -> tuple[str, ...]:
+        """A courier has no exits."""
+        return ()
+
+    @abstractmethod
+    def give(self, message: Message) -> Outcome:
+        """Try once to hand *message* over, byte for byte as it is, and tell what became of it.
+
+        It may be called again with the same message: after ``later``, and after a crash. Raising counts as ``later``.
+        """
+
+
 KINDS: dict[str, tuple[type[Any], ...]] = {
     "collector": (Collector,),
     "parser": (Parser,),
     "expert": (Expert, BatchExpert, Router),
-    "output": (Output, BatchOutput),
+    "output": (Output, BatchOutput, Courier),
 }
 """Kind of bot to the classes that make it one."""
 

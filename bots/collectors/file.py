@@ -88,9 +88,11 @@ class File(Collector[FileParams]):
         self._settle = seconds(params.settle)
         self._limits = Limits(total=size(params.max_size), ratio=params.max_ratio, members=params.max_members)
         self._sources: dict[str, _Source] = {}
+        self._unsettled = False
 
     def collect(self) -> Iterator[Report | None]:
-        """Yield a report for each file, by name."""
+        """Yield a report for each file, by name; None at the end if a file must still settle."""
+        self._unsettled = False
         root, patterns = self._root()
         for path, facts in self._files(root, patterns, os.path.realpath(root)):
             source = _Source(path, facts)
@@ -101,6 +103,8 @@ class File(Collector[FileParams]):
                 yield report
             source.complete = True
             self._finish(source)
+        if self._unsettled:
+            yield None
 
     def done(self, report: Report) -> None:
         """Delete or move a file once all reports made of it are done."""
@@ -154,7 +158,10 @@ class File(Collector[FileParams]):
         except OSError:  # gone, or a link to nothing
             return None
         age = self.context.clock.now().timestamp() - found.st_mtime
-        if not stat.S_ISREG(found.st_mode) or abs(age) < self._settle:  # a sender's clock may be ahead for years
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        if abs(age) < self._settle:  # a sender's clock may be ahead for years
+            self._unsettled = True
             return None
         return _facts(found)
 

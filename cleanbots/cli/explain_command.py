@@ -18,7 +18,6 @@ from ..runtime.assembly import Assembly
 from ..runtime.failed import Selection, items
 from ..services.archive import Archive, ArchivedReport
 from ..services.logs import escape
-from ..services.worker import Lender
 from ..testing.graph import Passage, run_graph
 from .common import config_option
 from .installation import Installation
@@ -111,7 +110,7 @@ def _trace(site: Installation, archived: ArchivedReport, line: int, found: Expla
 
 def _row(assembly: Assembly, parser: str, broker: Broker, archived: ArchivedReport, line: int) -> Chunk | None:
     """Give the row at *line* as an item of the parser's queue; the report is cut as its collector cut it."""
-    stage = assembly.bot(parser, Lender(broker))
+    stage = assembly.bot(parser, assembly.lender(broker))
     if not isinstance(stage, Stage):
         return None
     stage.open()

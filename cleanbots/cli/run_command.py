@@ -16,7 +16,10 @@ from .common import config_option, json_option, show
 @click.option("--log-level", default="INFO", show_default=True, help="DEBUG, INFO, WARNING or ERROR.")
 @json_option
 def command(config: Path, drain: bool, host: str | None, log_level: str, as_json: bool) -> None:
-    """Run the graph in the foreground, until Ctrl-C or, with --drain, until everything is worked off."""
+    """Run the graph in the foreground, until Ctrl-C or, with --drain, until everything is worked off.
+
+    At the end it tells what each bot did in this run; 'cleanbots status' has the figures of all runs.
+    """
     import sys
 
     from ..config.check import check
@@ -32,3 +35,6 @@ def command(config: Path, drain: bool, host: str | None, log_level: str, as_json
     snapshot = publish(settings)
     statistics = Foreground(settings, snapshot, host or settings.hosts[0], log_level).run(drain=drain)
     show(balance(settings, statistics), as_json, "nothing was collected")
+    failed = sum(number for what, number in statistics.items() if what.endswith(":failed"))
+    if failed and not as_json:
+        click.echo(f"\n{failed} failed in this run: 'cleanbots failed list' tells why")

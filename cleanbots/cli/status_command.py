@@ -39,17 +39,16 @@ def _gather(site: Installation) -> Status:
         raise ConfigError(f"{site.state}: nothing was ever started here; 'cleanbots up' does")
     supervisor = site.supervisor
     processes = supervisor.processes() if supervisor.running() else None
-    # A private server that is down with all the rest is no problem of its own.
-    ask = processes is not None or settings.broker != "embedded"
-    counts = _counts(settings) if ask else Counts()
+    counts = _counts(settings, start=processes is None)
     published = (site.state / "snapshots" / "current").stat().st_mtime
     since = iso(datetime.fromtimestamp(int(published), UTC))
     return assess(settings, site.host(settings), since, supervisor.programs(), processes, counts)
 
 
-def _counts(settings: Settings) -> Counts:
+def _counts(settings: Settings, *, start: bool) -> Counts:
+    """Ask the server; a private one that is down with all the rest is started for the time being."""
     try:
-        broker = broker_of(settings)
+        broker = broker_of(settings, start=start)
         try:
             return Counts(broker.statistics(), broker.depths(list(settings.bots)), broker.failed_depths())
         finally:

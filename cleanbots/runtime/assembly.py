@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ..bot import Bot, Context
+from ..bot import Bot, Context, Recorder
 from ..broker import connect
 from ..broker.protocol import Broker, Limit
 from ..clock import Clock, SystemClock, iso
@@ -53,6 +53,22 @@ class Assembly:
         """Connect to the graph's server."""
         address = resolve_text(self.settings.broker, self.base)
         return connect(address, self.settings.name, self.state)
+
+    def lender(self, broker: Broker) -> Lender:
+        """Give what a process lends to its bots."""
+        return Lender(broker, self._recorder)
+
+    def _recorder(self) -> Recorder:
+        """Open the store and the members; only a worker of ``output/members`` needs them."""
+        from ..clearinghouse.members import RegistryFile
+        from ..clearinghouse.recorder import Recorder as StoreRecorder
+        from ..clearinghouse.settings import store_address
+        from ..clearinghouse.store import open_store
+
+        if self.settings.members is None:
+            raise ConfigError("output/members needs to know the members: add 'members: members.yaml' at the top")
+        members = RegistryFile(Path(self.settings.members), self.state / "members", self.clock)
+        return StoreRecorder(open_store(store_address(self.settings), self.clock), members.get, self.clock)
 
     def bot(self, bot: str, lender: Lender, cursor: str | None = None) -> Bot[Any]:
         """Make the bot *bot* with its parameters and its context.

@@ -20,7 +20,6 @@ from ..errors import BrokerUnavailable
 from ..frame import FailedItem, encode_chunks, encode_failed
 from ..report import Chunk, Cut, Report
 from ..services.archive import Archive, Recording, Tee
-from ..services.worker import Lender
 from .assembly import Assembly, report_fields
 from .faults import Backoff, world_at_fault
 from .stop import InterruptedWork, Stop
@@ -29,6 +28,7 @@ log = logging.getLogger("cleanbots.worker")
 
 _TELL_AFTER = 100  # reports whose sources wait for durability at most
 _DURABLE = 30.0  # seconds to wait for it
+_SOON = 0.2  # seconds until the next look at what is about to be there
 
 
 class _Collected(msgspec.Struct, frozen=True, array_like=True):
@@ -68,7 +68,7 @@ class CollectorWorker:
         self._id = bot
         self._stop = stop
         self._broker: Broker = assembly.broker()
-        self._lender = Lender(self._broker)
+        self._lender = assembly.lender(self._broker)
         self._targets = [target for targets in self._settings.bots[bot].to.values() for target in targets]
         self._cut = self._common_cut()
         self._limits = assembly.limits(self._settings.bots)
@@ -77,12 +77,13 @@ class CollectorWorker:
         self._archive = None if keep is None else Archive(assembly.state / "archive")
         self._untold: list[Report] = []
 
-    def run(self, slot: str = "", *, once: bool = True) -> None:
+    def run(self, slot: str = "", *, once: bool = True, wait: bool = False) -> None:
         """Collect.
 
         Args:
             slot: the time slot that this run is for; it is marked as done at the end.
             once: False goes on when nothing is there for now.
+            wait: look again, until nothing is about to be there soon.
 
         Raises:
             Exception: what the collector raised; whoever started this process tries again later.
@@ -90,7 +91,8 @@ class CollectorWorker:
         bot = cast("Collector[Any]", self._assembly.bot(self._id, self._lender, self._broker.cursor(self._id)))
         bot.open()
         try:
-            self._collect(bot, once=once)
+            while self._collect(bot, once=once) and wait and not self._stop.wait(_SOON):
+                pass
             self._tell(bot)
             if slot:
                 self._broker.commit(Commit(TickGuard(self._id, slot)))
@@ -99,19 +101,21 @@ class CollectorWorker:
             bot.close()
             self._broker.close()
 
-    def _collect(self, bot: Collector[Any], *, once: bool) -> None:
+    def _collect(self, bot: Collector[Any], *, once: bool) -> bool:
+        """Collect what is there; True if something is about to be there soon."""
         for report in bot.collect():
             if self._stop.requested:
-                return
+                return False
             if report is None:
                 self._tell(bot)
                 if once or self._stop.wait(1.0):
-                    return
+                    return True
                 continue
             if self._take(report):
                 self._untold.append(report)
             if len(self._untold) >= _TELL_AFTER:
                 self._tell(bot)
+        return False
 
     def _common_cut(self) -> Cut:
         cuts = set()

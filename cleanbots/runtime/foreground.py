@@ -60,7 +60,7 @@ class Foreground:
         ]
 
     def run(self, *, drain: bool, progress: Callable[[Broker], None] | None = None) -> dict[str, int]:
-        """Run; give the statistics at the end.
+        """Run; give the statistics of this run.
 
         Args:
             drain: end when every scheduled collector ran once and all queues are empty.
@@ -78,12 +78,14 @@ class Foreground:
             for warning in broker.check():
                 log.warning("%s", warning)
             scheduler = Scheduler(self._settings, self._snapshot, self._host, broker, self._clock, self._log_level)
+            before = broker.statistics()
             try:
                 self._until_drained(broker, scheduler, progress) if drain else self._until_stopped(scheduler)
             finally:
                 scheduler.end()
                 self._end_children()
-            return broker.statistics()
+            after = broker.statistics()
+            return {key: number for key in after if (number := after[key] - before.get(key, 0))}
         finally:
             broker.close()
             if self._server is not None:

@@ -115,6 +115,7 @@ class Scheduler:
 
     def _start_if_due(self, job: _Job, *, once: bool) -> None:
         now = self._clock.now()
+        wait = ["--wait"] if once else []
         if once or job.schedule is None:
             if job.runs:
                 return
@@ -123,7 +124,16 @@ class Scheduler:
             slot = job.schedule.due(now, self._broker.last_slot) or ""
         if slot:
             command = worker_command(
-                self._snapshot, job.worker, 0, self._host, "--once", "--slot", slot, "--log-level", self._log_level
+                self._snapshot,
+                job.worker,
+                0,
+                self._host,
+                "--once",
+                "--slot",
+                slot,
+                *wait,
+                "--log-level",
+                self._log_level,
             )
             job.slot, job.started = slot, self._clock.monotonic()
             job.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)

@@ -13,7 +13,6 @@ from ..errors import BrokerUnavailable, FrameError, NewerFrame, Retry
 from ..event import Event, Origin
 from ..frame import FailedItem, Frame, decode, encode_events, encode_failed
 from ..report import Chunk
-from ..services.worker import Lender
 from .assembly import Assembly
 from .faults import Backoff, world_at_fault
 from .group import Group, Node, Yield
@@ -69,7 +68,7 @@ class StageWorker:
         self._consumer = consumer
         self._stop = stop
         self._broker = assembly.broker()
-        self._lender = Lender(self._broker)
+        self._lender = assembly.lender(self._broker)
         bots = self._settings.bots
         self._group = Group({bot: self._node(bot) for bot in worker.bots})
         self._queues = list(reversed(worker.bots))

@@ -91,7 +91,7 @@ def _run(settings: Settings, args: argparse.Namespace, stop: Stop) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     if head.kind == "collector":
-        CollectorWorker(assembly, head.id, stop).run(args.slot, once=args.once or not head.continuous)
+        CollectorWorker(assembly, head.id, stop).run(args.slot, once=args.once or not head.continuous, wait=args.wait)
     else:
         StageWorker(assembly, worker, f"{args.host}/{args.worker}/{args.number}", stop).run()
 
@@ -111,6 +111,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--host", default="main", help="this host's name in the configuration")
     parser.add_argument("--slot", default="", help="collectors: the time slot that this run is for")
     parser.add_argument("--once", action="store_true", help="collectors: end when nothing is there")
+    parser.add_argument("--wait", action="store_true", help="collectors: with --once, wait for what is about to come")
     parser.add_argument("--log-level", default="INFO", help="DEBUG, INFO, WARNING or ERROR")
     return parser.parse_args(arguments)
 

@@ -1,6 +1,8 @@
 """What a worker lends to its bots: one set of services for the process, seen by each bot through its own window."""
 
-from ..bot import Cache, Http, State, Tables
+from collections.abc import Callable
+
+from ..bot import Cache, Http, Recorder, State, Tables
 from ..broker.protocol import Broker
 from .cache import BrokerCache
 
@@ -58,10 +60,13 @@ class Lender:
 
     Args:
         broker: the graph's.
+        recorder: makes the clearinghouse's recorder when it is first asked for.
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, recorder: Callable[[], Recorder]) -> None:
         self.broker = broker
+        self._make_recorder = recorder
+        self._recorder: Recorder | None = None
         self.states: dict[str, StagedState] = {}
         self._tables: Tables | None = None
         self._http: Http | None = None
@@ -103,6 +108,14 @@ class Lender:
         return self._http
 
 
+    @property
+    def recorder(self) -> Recorder:
+        """The clearinghouse's recorder."""
+        if self._recorder is None:
+            self._recorder = self._make_recorder()
+        return self._recorder
+
+
 class BotServices:
     """The window of one bot onto its process's services.
 
@@ -129,6 +142,11 @@ class BotServices:
     def http(self) -> Http:
         """The process's HTTP client."""
         return self._lender.http
+
+    @property
+    def recorder(self) -> Recorder:
+        """The clearinghouse's recorder."""
+        return self._lender.recorder
 
     def state(self, bot: str) -> State:
         """Give the bot's own state."""

@@ -8,6 +8,7 @@ from typing import Any
 from ..bot import Http, Table, Tables
 from ..clock import Clock
 from ..errors import Retry
+from ..event import Event
 from ..services.tables import TablesService
 
 Page = bytes | str | Exception | Callable[[Mapping[str, str]], bytes]
@@ -119,6 +120,19 @@ class MemoryTables:
         return self._real.open(path)
 
 
+class MemoryRecorder:
+    """A `cleanbots.bot.Recorder` that keeps what it was given as ``events``, each event once."""
+
+    def __init__(self) -> None:
+        self.events: dict[str, Event] = {}
+
+    def record(self, events: Sequence[Event]) -> Mapping[str, int]:
+        """Keep *events*."""
+        before = len(self.events)
+        self.events.update((event.id, event) for event in events)
+        return {"recorded": len(self.events) - before}
+
+
 class MemoryServices:
     """All that a bot is lent in a test.
 
@@ -145,6 +159,7 @@ class MemoryServices:
         self.http = self.pages if http is None else http
         self.tables = MemoryTables(tables or {}, base or Path())
         self.memory = MemoryState(state)
+        self.recorder = MemoryRecorder()
 
     def state(self, bot: str) -> MemoryState:
         """Give the bot's state; here each bot has services of its own."""

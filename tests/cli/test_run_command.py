@@ -44,6 +44,21 @@ def test_draining_ends_with_the_books(folder: Path) -> None:
     assert json.loads((folder / "out.jsonl").read_text())["source.ip"] == "192.0.2.1"
 
 
+def test_draining_waits_for_files_that_settle(folder: Path) -> None:
+    """A file that has only just been written is part of the drain; nobody has to come back for it."""
+    (folder / "cleanbots.yaml").write_text(CONFIG.replace(", settle: 0s", ""))
+    (folder / "inbox" / "list.csv").touch()
+    assert _say(folder, "run", "--drain").returncode == 0
+    assert (folder / "out.jsonl").read_text().count("\n") == 1
+
+
+def test_the_books_are_of_this_run(folder: Path) -> None:
+    """A second drain that finds nothing new says so by its figures."""
+    _say(folder, "run", "--drain")
+    books = json.loads(_say(folder, "run", "--drain", "--json").stdout)
+    assert [row["out"] for row in books] == [0, 0, 0]
+
+
 def test_a_mistake_runs_nothing(folder: Path) -> None:
     """A configuration with mistakes is told with line and column, and no process starts."""
     (folder / "cleanbots.yaml").write_text(CONFIG.replace("parser/csv", "parser/cvs"))

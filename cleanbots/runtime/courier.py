@@ -1,0 +1,146 @@
+"""The entry of a courier's process: ``python -m cleanbots.runtime.courier SNAPSHOT CHANNEL``.
+
+It makes and hands over the deliveries of one channel until SIGTERM. Several may run: one holds the lease, the others
+say who does, and wait.
+"""
+
+import argparse
+import logging
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..clearinghouse.equipment import Equipment, Trusted
+from ..clearinghouse.outbox import Outbox, Step
+from ..clock import Clock
+from ..config.model import Settings
+from ..errors import CleanbotsError, Retry
+from ..services.logs import setup
+from .assembly import Assembly, load_settings
+from .faults import Backoff
+from .stop import InterruptedWork, Stop
+from .worker import EXIT_FAILED, EXIT_LOCKED, EXIT_OK, SlotTakenError, slot_lock
+
+log = logging.getLogger("cleanbots.courier")
+
+_IDLE = 0.5
+_SHUT = 2.0
+_PAUSE = 1.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the courier of one channel; give the exit code (0 clean, 1 failed, 75 another process has this slot)."""
+    args = _parse(arguments)
+    setup(args.log_level, sys.stderr)
+    stop = Stop()
+    stop.install()
+    try:
+        settings = load_settings(args.snapshot)
+        with slot_lock(settings, args.host, f"courier-{args.channel}", 0):
+            run(settings, args.channel, args.host, stop)
+    except InterruptedWork:
+        return EXIT_OK
+    except SlotTakenError as error:
+        log.error("%s", error)  # noqa: TRY400  # a sentence, no traceback
+        return EXIT_LOCKED
+    except CleanbotsError as error:
+        log.error("%s", error)  # noqa: TRY400
+        stop.wait(_PAUSE)  # whoever starts this process again shall not spin
+        return EXIT_FAILED
+    except Exception:
+        log.exception("courier %s: ended by an unexpected error", args.channel)
+        stop.wait(_PAUSE)
+        return EXIT_FAILED
+    return EXIT_OK
+
+
+def run(settings: Settings, channel: str, host: str, stop: Stop, clock: Clock | None = None) -> None:
+    """Work for a channel until asked to stop; a store that is away is waited for.
+
+    Args:
+        settings: the snapshot.
+        channel: which.
+        host: this host's name in the configuration.
+        stop: the request to stop.
+        clock: what time it is.
+    """
+    assembly = Assembly(settings, clock)
+    equipment = Equipment(settings, assembly.registry, assembly.clock)
+    courier = equipment.courier(channel)
+    courier.open()
+    try:
+        _work(
+            equipment, Trusted(courier, equipment.base), channel, f"{host} ({platform.node()}, {settings.state})", stop
+        )
+    finally:
+        courier.close()
+        equipment.close()
+
+
+def _work(equipment: Equipment, courier: Trusted, channel: str, owner: str, stop: Stop) -> None:
+    backoff = Backoff(0.1, 30.0)
+    outbox: Outbox | None = None
+    said = ""
+    log.info("courier %s: delivery.mode is %s", channel, equipment.hub.mode)
+    while not stop.requested:
+        try:
+            outbox = outbox or _outbox(equipment, courier, channel, owner, stop)
+            step = outbox.step()
+            _purge(equipment)
+            backoff.reset()
+        except Retry as error:
+            wait = backoff.next(error.after)
+            log.warning("%s; trying again in %.1f s", error, wait)
+            stop.wait(wait)
+            continue
+        if step.shut != said:
+            log.warning("courier %s: %s", channel, step.shut or "goes on")
+            said = step.shut
+        stop.wait(_wait(step))
+    if outbox is not None:
+        outbox.release()
+
+
+def _outbox(equipment: Equipment, courier: Trusted, channel: str, owner: str, stop: Stop) -> Outbox:
+    return Outbox(
+        equipment.store,
+        equipment.hub,
+        equipment.members,
+        equipment.renderer,
+        courier,
+        channel=channel,
+        owner=owner,
+        clock=equipment.clock,
+        config_version=equipment.settings.hash,
+        stopping=lambda: stop.requested,
+    )
+
+
+def _purge(equipment: Equipment) -> None:
+    """Once a day, remove what is past its retention."""
+    now, store, hub = equipment.clock.now(), equipment.store, equipment.hub
+    today = f"{now:%Y-%m-%d}"
+    if store.flag("purged") != today:
+        store.flag("purged", today)
+        removed = store.purge(now, hub.keep_sent, hub.keep_ledger)
+        log.info("removed what is past its retention: %s", removed)
+
+
+def _wait(step: Step) -> float:
+    if step.shut:
+        return _SHUT
+    return 0.0 if step.offered else _IDLE
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="cleanbots.runtime.courier", description="Run the courier of a channel.")
+    parser.add_argument("snapshot", type=Path, help="the snapshot's file")
+    parser.add_argument("channel", help="the channel's name in delivery.couriers")
+    parser.add_argument("--host", default="main", help="this host's name in the configuration")
+    parser.add_argument("--log-level", default="INFO", help="DEBUG, INFO, WARNING or ERROR")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
