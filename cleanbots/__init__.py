@@ -7,6 +7,7 @@ from .bot import (
     BatchOutput,
     Collector,
     Context,
+    Courier,
     Expert,
     Outlet,
     Output,
@@ -16,6 +17,8 @@ from .bot import (
 from .errors import InvalidRow, InvalidValue, Retry
 from .event import Event
 from .formats import CsvParser, JsonLinesParser, JsonParser, Row, RowParser
+from .harmonization import times
+from .message import Message, Outcome
 from .params import Duration, Params, Port, Secret, Size, Url, seconds, size
 from .report import Chunk, Cut, Report
 
@@ -25,6 +28,7 @@ __all__ = [
     "Chunk",
     "Collector",
     "Context",
+    "Courier",
     "CsvParser",
     "Cut",
     "Duration",
@@ -34,7 +38,9 @@ __all__ = [
     "InvalidValue",
     "JsonLinesParser",
     "JsonParser",
+    "Message",
     "Meta",
+    "Outcome",
     "Outlet",
     "Output",
     "Params",
@@ -50,4 +56,5 @@ __all__ = [
     "Url",
     "seconds",
     "size",
+    "times",
 ]

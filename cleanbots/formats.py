@@ -19,6 +19,8 @@ from .report import Chunk, Cut
 
 P = TypeVar("P", bound=Params)
 
+_DELIMITERS = {";": "semicolon (;)", "\t": "tab", "|": "bar (|)", ",": "comma (,)"}
+
 WORLD = (Retry, OSError)
 """Errors that a row is hardly to blame for: parsing needs neither files nor networks. The worker judges them."""
 
@@ -115,12 +117,16 @@ class RowParser(Parser[P]):
         payload = unit.raw.encode(_codec(report, self.encoding), "surrogateescape")
         return msgspec.structs.replace(report, payload=payload, line=unit.line, final=False)
 
+    def lack(self, row: Row, key: Any) -> str:
+        """Say in a sentence that a row has no *key*."""
+        return f"the row has no {key!r}"
+
     def _placed(self, row: Row, error: Exception) -> Exception:
         where = f"{self.place} {row.line}"
         if isinstance(error, CleanbotsError):
             error.args = (f"{where}: {error}", *error.args[1:])
             return error
-        what = f"the row has no {error.args[0]!r}" if type(error) is KeyError and error.args else _described(error)
+        what = self.lack(row, error.args[0]) if type(error) is KeyError and error.args else _described(error)
         placed = InvalidRow(f"{where}: {what}")
         placed.__cause__ = error
         return placed
@@ -174,6 +180,13 @@ class CsvParser(RowParser[P]):
             self._names = report.header, names
         return names
 
+    def lack(self, row: Row, key: Any) -> str:
+        """Say that a row has no column *key*; where the header was not taken apart, that is what must be mended."""
+        names = self.names(row.report)
+        if len(names) == 1 and (hint := other_delimiter(names[0], self.delimiter)):
+            return f"the header is one column {shorten(names[0])}: {hint}"
+        return super().lack(row, key)
+
     def events(self, row: Row) -> list[Event]:
         """Make the events of one row."""
         named = dict(zip(self.names(row.report), row.value, strict=True))
@@ -194,7 +207,7 @@ class CsvParser(RowParser[P]):
             if tidy and type(values) is list and values and (not columns or len(values) == columns):
                 yield Row(report, first + start, raw, values)
             elif values and not raw.isspace():
-                yield Row(report, first + start, raw, _checked(raw, values, columns))
+                yield Row(report, first + start, raw, _checked(raw, values, columns, self.delimiter))
 
     def dialect(self, columns: int) -> Dialect:
         """Give how the text is written, *columns* wide (0: not known)."""
@@ -271,6 +284,21 @@ class JsonLinesParser(RowParser[P]):
         return json_line_rows(report, self.encoding)
 
 
+def other_delimiter(text: str, delimiter: str, columns: int = 0) -> str:
+    """Ask whether a lone column holds several, by a delimiter that is in use elsewhere; "" if it doesn't look so.
+
+    Args:
+        text: the column.
+        delimiter: the one that it was read with.
+        columns: how many it should be; 0 if that is not known.
+    """
+    for other, name in _DELIMITERS.items():
+        found = text.count(other)
+        if found and other != delimiter and columns in (0, found + 1):
+            return f"is the delimiter a {name}? set `delimiter`"
+    return ""
+
+
 def json_rows(report: Chunk, path: tuple[str, ...] = (), encoding: str = "") -> Iterator[Row]:
     """Take a JSON document apart into the elements of the list at *path*, or the one object there.
 
@@ -330,7 +358,8 @@ def _numbered(events: Iterable[Event], first: str) -> list[Event]:
 
 
 def _described(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    """Give an error's sentence; one that says no more than "wrong value" by its class goes without it."""
+    return str(error) if type(error) is ValueError and error.args else f"{type(error).__name__}: {error}"
 
 
 def _codec(report: Chunk, configured: str) -> str:
@@ -366,12 +395,16 @@ def _text(report: Chunk, configured: str) -> tuple[Chunk, str, bool]:
     return report, text, "\0" not in text
 
 
-def _checked(raw: str, values: list[str] | InvalidRow, columns: int) -> list[str] | InvalidRow:
+def _checked(raw: str, values: list[str] | InvalidRow, columns: int, delimiter: str) -> list[str] | InvalidRow:
     """Give the values of a record, or the reason why they can't be used."""
     if reason := _untidy(raw):
         return InvalidRow(reason)
     if isinstance(values, list) and columns and len(values) != columns:
-        return InvalidRow(f"{len(values)} columns where the header has {columns}: {shorten(raw)}")
+        hint = other_delimiter(raw, delimiter, columns) if len(values) == 1 else ""
+        return InvalidRow(
+            f"{len(values)} column{'s' * (len(values) > 1)} where the header has {columns}: {shorten(raw)}"
+            + (f"; {hint}" if hint else "")
+        )
     return values
 
 

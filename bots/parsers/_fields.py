@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 
-from cleanbots import Event, InvalidRow, InvalidValue, Meta, Params
-from cleanbots.harmonization import catalogue, harmonise, times
+from cleanbots import Event, InvalidRow, InvalidValue, Meta, Params, times
+from cleanbots.harmonization import catalogue, harmonise
 
 Convert = Callable[[Any], Any]
 
@@ -34,7 +34,13 @@ class FieldParams(Params):
         ),
     ] = "iso"
     time_zone: Annotated[
-        str, Meta(description="The zone of times that don't name one, e.g. `UTC` or `Europe/Amsterdam`.")
+        str,
+        Meta(
+            description=(
+                "The zone of times that don't name one, e.g. `UTC` or `Europe/Amsterdam`. A local time that comes twice, "
+                "as clocks go back, is the first; one that is skipped, as they go forward, is refused."
+            )
+        ),
     ] = ""
     default_url_scheme: Annotated[
         str, Meta(pattern="^([a-z][a-z0-9+.-]*)?$", description="Put before URLs that lack it, e.g. `http`.")

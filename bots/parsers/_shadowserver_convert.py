@@ -13,6 +13,8 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
 
+from cleanbots import times
+
 Convert = Callable[[str], Any]
 RowConvert = Callable[[str, Mapping[str, str]], Any]
 
@@ -33,8 +35,11 @@ def add_utc(text: str) -> str | None:
         return f"{text}+00:00"  # whether it is a time, its field decides
     if not text:
         return None
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("no time in ISO 8601, such as 2026-11-20 07:30:00") from None
+    return _in_utc(moment)
 
 
 def convert_date(text: str) -> str | None:
@@ -49,7 +54,7 @@ def convert_date(text: str) -> str | None:
         break
     else:
         raise ValueError("no date as of RFC 5322 or ISO 8601")
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    return _in_utc(moment)
 
 
 def convert_bool(text: str) -> bool | None:
@@ -167,6 +172,11 @@ def http_url(text: str, row: Mapping[str, str]) -> str | None:
 def category_or_detail(text: str, row: Mapping[str, str]) -> str | None:
     """Give the category, or the detail where there is none."""
     return text or row.get("detail") or None
+
+
+def _in_utc(moment: datetime) -> str:
+    """Give a time as canonical text; without a zone it is in UTC."""
+    return times.canonical(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def _webshell(tag: str) -> bool:

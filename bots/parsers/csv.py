@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cleanbots import Chunk, Context, CsvParser, Cut, Event, InvalidRow, Meta, Row
 from cleanbots.charset import is_known
+from cleanbots.formats import other_delimiter
 from cleanbots.harmonization import Column, Plan, compile_plan
 
 from ._fields import Conversion, FieldParams, check_fields, compiled, pick, places
@@ -123,7 +124,7 @@ class _Table:
 
     def __init__(self, header: tuple[str, ...], params: CsvParams, conversion: Conversion) -> None:
         self._header = header
-        self.names = _Places(header)
+        self.names = _Places(header, params.delimiter)
         self.alternatives: list[tuple[int, list[str]]] = []
         columns: list[Column] = []
         for index, fields in self._targets(params.columns):
@@ -155,14 +156,16 @@ class _Table:
 class _Places(dict[str, int]):
     """Index of each column by its name or number (from 1)."""
 
-    def __init__(self, header: tuple[str, ...]) -> None:
+    def __init__(self, header: tuple[str, ...], delimiter: str) -> None:
         super().__init__({name: index for index, name in reversed(list(enumerate(header)))})
         self._header = header
+        self._delimiter = delimiter
 
     def __missing__(self, name: str) -> int:
         if not _is_number(name):
             known = ", ".join(map(repr, self._header))
-            raise InvalidRow(f"the report has no column {name!r}; it has {known}")
+            hint = other_delimiter(self._header[0], self._delimiter) if len(self._header) == 1 else ""
+            raise InvalidRow(f"the report has no column {name!r}; it has {known}" + (f"; {hint}" if hint else ""))
         return int(name) - 1
 
 

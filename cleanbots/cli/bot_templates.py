@@ -4,10 +4,11 @@ from typing import NamedTuple
 
 
 class Template(NamedTuple):
-    """A bot and its test; ``$class``, ``$name`` and ``$use`` are replaced."""
+    """A bot, its test, and parameters that it can't do without; ``$class``, ``$name`` and ``$use`` are replaced."""
 
     bot: str
     test: str
+    example: str = ""
 
 
 _COLLECTOR = '''"""Collect ... (one sentence: what this bot does)."""
@@ -111,6 +112,69 @@ def test_bad_row_fails_alone():
     assert b"nonsense" in item.payload
 '''
 
+SAMPLE_PARSER = '''"""Parse the ... feed (CSV)."""
+
+from cleanbots import CsvParser, Event, Params
+
+
+class $class(CsvParser[Params]):
+    """... (who publishes the feed, where it is described): one ... per row."""
+
+$attributes    def parse_row(self, row: dict[str, str], event: Event) -> Event:
+        """Fill the event from one row."""
+        event["classification.type"] = "other"  # say what it is: 'cleanbots fields classification.type'
+        $fill
+        return event
+'''
+"""A parser for the columns of a sample; ``$attributes`` and ``$fill`` are made of it."""
+
+SAMPLE_TEST = '''"""Tests of ``$use``."""
+
+from pathlib import Path
+
+from cleanbots.testing import load, run
+
+$class = load("$use", Path(__file__).parents[1])
+
+HEADER = $header
+ROW = $row
+
+
+def test_row_becomes_an_event():
+    """A row gives one event with the fields of its columns."""
+    result = run($class, [HEADER + ROW])
+
+    (event,) = result.sent
+    assert event["classification.type"] == "other"
+$expected'''
+"""Its test, on a row of the sample."""
+
+SAMPLE_BAD_ROW = '''
+
+def test_bad_row_fails_alone():
+    """A broken row is set aside with its reason; the good one passes."""
+    result = run($class, [HEADER + $bad + ROW])
+
+    assert len(result.sent) == 1
+    ((item, error),) = result.failed
+    assert "source.ip" in str(error)
+'''
+"""A further test, for samples with an address in each row."""
+
+CONTRACT = '''"""The bots of this folder keep the contract of bots."""
+
+from pathlib import Path
+
+from cleanbots.plugins import discover
+from cleanbots.testing import compliance
+
+REGISTRY = discover([Path(__file__).parents[1]])
+EXAMPLES = {$example}  # parameters, for the bots that can't do without
+
+test_contract = compliance.tests_for("cleanbots_site_", EXAMPLES, registry=REGISTRY)
+'''
+"""The test of the contract, one for a site folder."""
+
 _EXPERT = '''"""... (one sentence: what this bot adds to events)."""
 
 from typing import Annotated
@@ -211,9 +275,9 @@ def test_event_without_address_fails_alone(tmp_path):
 '''
 
 TEMPLATES: dict[str, Template] = {
-    "collector": Template(_COLLECTOR, _COLLECTOR_TEST),
+    "collector": Template(_COLLECTOR, _COLLECTOR_TEST, '"$use": {"path": "report.csv"}'),
     "parser": Template(_PARSER, _PARSER_TEST),
     "expert": Template(_EXPERT, _EXPERT_TEST),
-    "output": Template(_OUTPUT, _OUTPUT_TEST),
+    "output": Template(_OUTPUT, _OUTPUT_TEST, '"$use": {"path": "out.txt"}'),
 }
 """Kind of bot to its template."""

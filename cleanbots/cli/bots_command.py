@@ -2,6 +2,7 @@
 
 import keyword
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
@@ -11,9 +12,10 @@ from ..bot import KINDS
 from ..config.describe import describe
 from ..errors import CleanbotsError, PluginError
 from ..plugins import Registry
-from .bot_templates import TEMPLATES
+from .bot_templates import CONTRACT, TEMPLATES
 from .common import json_option, show
-from .site_option import registry_from, site_option
+from .sample_parser import parser_for, sniff
+from .site_option import load_bot, registry_from, site_option
 
 
 @click.group("bots")
@@ -45,7 +47,7 @@ def list_bots(kind: str | None, site: tuple[Path, ...], as_json: bool) -> None:
 @json_option
 def describe_bot(name: str, markdown: bool, site: tuple[Path, ...], as_json: bool) -> None:
     """Tell what a bot does, its parameters and its exits."""
-    description = describe(name, registry_from(site).load(name))
+    description = describe(name, load_bot(name, site))
     if as_json:
         click.echo(description.as_json())
     else:
@@ -85,7 +87,13 @@ def pages(registry: Registry) -> dict[str, str]:
     show_default=True,
     help="The site folder to put it into.",
 )
-def new_bot(kind: str, name: str, folder: Path) -> None:
+@click.option(
+    "--from",
+    "sample",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Parsers: a sample of the feed (CSV); delimiter, header and columns are taken from it.",
+)
+def new_bot(kind: str, name: str, folder: Path, sample: Path | None) -> None:
     """Make a bot that works, and its test, to start from."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*[a-z0-9]", name):
         raise click.BadParameter(
@@ -96,12 +104,28 @@ def new_bot(kind: str, name: str, folder: Path) -> None:
         "name": name,
         "use": f"{kind}/{name}",
     }
+    template = TEMPLATES[kind]
+    if sample is not None:
+        if kind != "parser":
+            raise click.UsageError("--from goes with parsers only")
+        template, more = parser_for(sniff(sample))
+        words |= more
     module = name + "_" * keyword.iskeyword(name)
     bot, test = folder / f"{kind}s" / f"{module}.py", folder / "tests" / f"test_{kind}_{name}.py"
-    for path, text in ((bot, TEMPLATES[kind].bot), (test, TEMPLATES[kind].test)):
-        _write(path, Template(text).substitute(words))
-        click.echo(f"made {path}")
-    click.echo(f"run its test with 'pytest {test}', and name the folder in the configuration: plugins: [{folder}]")
+    for path, text in ((bot, template.bot), (test, template.test)):
+        _make(path, text, words)
+    example = Template(template.example).substitute(words)
+    contract = folder / "tests" / "test_contract.py"
+    if not contract.exists():
+        _make(contract, CONTRACT, {"example": example})
+    elif example:
+        click.echo(f"add {example} to EXAMPLES in {contract}")
+    click.echo(f"test it with 'pytest {folder}', and name the folder in the configuration: plugins: [{folder}]")
+
+
+def _make(path: Path, text: str, words: Mapping[str, str]) -> None:
+    _write(path, Template(text).substitute(words))
+    click.echo(f"made {path}")
 
 
 def _write(path: Path, text: str) -> None:

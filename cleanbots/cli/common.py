@@ -28,6 +28,11 @@ def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(function)
 
 
+def counted(number: int, what: str) -> str:
+    """Give a number of things in words: ``1 item``, ``2 items``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def show(rows: Sequence[Mapping[str, Any]], as_json: bool, empty: str) -> None:
     """Print *rows* (all with the same keys) as an aligned table or as JSON; *empty* is said if there are none."""
     if as_json:

@@ -9,9 +9,11 @@ import click
 import orjson
 
 from ..broker.protocol import Broker
+from ..charset import is_known
+from ..frame import FailedItem
 from ..runtime.failed import Selection, count, drop, exported, groups, items, retry
 from ..services.logs import escape
-from .common import config_option, json_option, show
+from .common import config_option, counted, json_option, show
 from .listing_group import ListingGroup
 
 
@@ -68,7 +70,7 @@ def show_failed(config: Path, as_json: bool, bot: str | None, ids: tuple[str, ..
                     click.echo(f"(the first {limit}; --limit shows more)", err=True)
                     return
                 shown += 1
-                _item(exported(item), as_json=as_json)
+                click.echo(orjson.dumps(exported(item)) if as_json else readable(item))
     if not shown and not as_json:
         click.echo("no such failed item")
 
@@ -94,7 +96,7 @@ def retry_failed(config: Path, bot: str | None, ids: tuple[str, ...], error: str
             total += retry(site.broker, site.settings, name, selection, _progress)
         arguments = {"bot": bot, "ids": ids, "error": error, "items": total}
         record(site.state, "failed retry", arguments, site.settings.hash)
-    click.echo(f"{total} items given back to their bots")
+    click.echo(f"{counted(total, 'item')} given back to {'its bot' if total == 1 else 'their bots'}")
 
 
 @command.command("drop")
@@ -117,11 +119,11 @@ def drop_failed(config: Path, bot: str | None, ids: tuple[str, ...], error: str,
             click.echo("no such failed item")
             return
         if not yes:
-            click.confirm(f"Delete {meant} failed items of {', '.join(bots)} for good?", abort=True)
+            click.confirm(f"Delete {counted(meant, 'failed item')} of {', '.join(bots)} for good?", abort=True)
         total = sum(drop(site.broker, name, selection, _progress) for name in bots)
         arguments = {"bot": bot, "ids": ids, "error": error, "items": total}
         record(site.state, "failed drop", arguments, site.settings.hash)
-    click.echo(f"{total} failed items deleted")
+    click.echo(f"{counted(total, 'failed item')} deleted")
 
 
 @command.command("export")
@@ -139,7 +141,7 @@ def export_failed(config: Path, bot: str | None, output: Path | None) -> None:
                 file.write(orjson.dumps(exported(item)) + b"\n")
                 written += 1
     if output is not None:
-        click.echo(f"{written} failed items written to {output}")
+        click.echo(f"{counted(written, 'failed item')} written to {output}")
 
 
 def _bots(broker: Broker, bot: str | None) -> list[str]:
@@ -159,20 +161,37 @@ def _selection(bot: str | None, ids: Iterable[str], error: str, *, every: bool) 
 
 def _progress(looked_at: int) -> None:
     if sys.stderr.isatty():
-        click.echo(f"\r{looked_at} items looked at", err=True, nl=False)
+        click.echo(f"\r{counted(looked_at, 'item')} looked at", err=True, nl=False)
 
 
-def _item(row: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        click.echo(orjson.dumps(row))
-        return
-    click.echo(f"{escape(row['bot'])}  {escape(row['id'] or '(no id)')}")
-    for field in ("error", "kind", "at", "times", "line", "name", "raw", "raw_base64", "event"):
-        value = row.get(field)
-        if value not in (None, ""):
-            click.echo(f"    {field}: {escape(value if isinstance(value, str) else _json(value))}")
-    click.echo()
+def readable(item: FailedItem) -> str:
+    """Give a failed item as people read it: header, row and event apart, each physical line on a line of its own."""
+    row = exported(item)
+    lines = [f"{escape(item.bot)}  {escape(item.id or '(no id)')}"]
+    facts = {field: row.get(field) for field in ("error", "kind", "at", "times", "line", "name")}
+    lines += [f"    {field}: {escape(str(value))}" for field, value in facts.items() if value not in (None, "")]
+    if item.chunk is not None:
+        header, raw = (_decoded(part, item.chunk.encoding) for part in (item.chunk.header, item.chunk.payload))
+    else:
+        header, raw = str(item.origins.get(row["report"], {}).get("header", "")), row.get("raw") or ""
+    lines += [*_block("header", header), *_block("row", raw)]
+    if item.event is not None:
+        lines.append("    event:")
+        rest = {field: value for field, value in item.event.items() if field not in ("id", "raw")}
+        width = max(map(len, rest), default=0)
+        for field, value in sorted(rest.items()):
+            shown = value if isinstance(value, str) else orjson.dumps(value).decode()
+            lines.append(f"        {escape(field).ljust(width)}  {escape(shown)}")
+    return "\n".join([*lines, ""])
 
 
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()
+def _block(name: str, text: str) -> list[str]:
+    lines = [escape(line.rstrip("\r")) for line in text.rstrip("\r\n").split("\n")]
+    if lines == [""]:
+        return []
+    return [f"    {name}: {lines[0]}"] if len(lines) == 1 else [f"    {name}:", *(f"        {line}" for line in lines)]
+
+
+def _decoded(data: bytes, encoding: str) -> str:
+    """Decode a part of a report; bytes that don't belong are written out in hexadecimal."""
+    return data.decode(encoding if is_known(encoding) else "utf-8", "backslashreplace")

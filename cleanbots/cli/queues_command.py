@@ -9,7 +9,7 @@ import orjson
 from ..broker.protocol import Answer, Broker, Commit, Depth, EntryGuard
 from ..errors import CleanbotsError, ConfigError, FrameError
 from ..services.logs import escape
-from .common import config_option, json_option, show
+from .common import config_option, counted, json_option, show
 from .listing_group import ListingGroup
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def clear(config: Path, queue: str, yes: bool) -> None:
         if queue not in site.settings.bots:
             removed += _clear_held(site.broker, queue)
         record(site.state, "queues clear", {"queue": queue, "items": removed}, site.settings.hash)
-    click.echo(f"{removed} items deleted from {queue}")
+    click.echo(f"{counted(removed, 'item')} deleted from {queue}")
 
 
 @command.command("adopt")

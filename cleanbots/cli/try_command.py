@@ -9,17 +9,22 @@ import msgspec
 import orjson
 import yaml
 
-from ..bot import Bot, Collector, Context, Stage
+from ..bot import Collector, Context, Stage
+from ..charset import is_known
 from ..clock import SystemClock, iso
 from ..errors import CleanbotsError, InvalidValue, UnknownField, shorten
 from ..event import Event
 from ..report import Chunk, Report
 from ..services.http import HttpClient
+from ..services.logs import escape
 from ..testing.bench import Bench, Queued, build, queued
 from ..testing.runner import Result
 from ..testing.services import MemoryServices
 from .common import json_option
-from .site_option import registry_from, site_option
+from .site_option import load_bot, site_option
+
+_MOST_TEXT = 500
+"""Characters of a failed row that are shown."""
 
 
 @click.command("try")
@@ -30,13 +35,23 @@ from .site_option import registry_from, site_option
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="For a parser a report; for other bots events, one JSON object per line.",
 )
-@click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter; may be given again.")
+@click.option(
+    "-p",
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter; its value is YAML, as in the configuration: 5 is a number, '[a, b]' a list. May be given again.",
+)
 @click.option("--name", default=None, help="The report's file name, if the parser looks at it and FILE has another.")
 @click.option("--limit", type=click.IntRange(1), default=None, help="Stop after so many rows or events.")
 @site_option
 @json_option
 def command(**options: Any) -> None:
-    """Run BOT (such as parser/csv) on a file and show what it makes of it. Exits with 1 if an item failed."""
+    """Run BOT (such as parser/csv) on a file and show what it makes of it.
+
+    Exits with 1 if an item failed, and with 2 if the parameters don't fit the bot.
+    """
     bench = Bench(_stage(options["bot"], options["params"], options["site"]))
     items = _items(bench, options["file"], options["name"])
     total = Result()
@@ -53,17 +68,26 @@ def command(**options: Any) -> None:
 
 
 def _stage(use: str, params: tuple[str, ...], site: tuple[Path, ...]) -> Stage[Any, Any]:
-    cls: type[Bot[Any]] = registry_from(site).load(use)
+    cls = load_bot(use, site)
     if issubclass(cls, Collector):
         raise CleanbotsError(f"{use}: a collector takes no file; try the parser that its reports go to")
     clock = SystemClock()
     services = MemoryServices(clock, http=HttpClient())
+    if not issubclass(cls, Stage):
+        raise CleanbotsError(f"{use}: it hands over due deliveries and takes no file")
+    given = dict(map(_param, params))
     try:
-        made = build(cls, dict(map(_param, params)), Context(bot=use, clock=clock, base=Path(), services=services))
+        return build(cls, given, Context(bot=use, clock=clock, base=Path(), services=services))
     except msgspec.ValidationError as error:
-        raise CleanbotsError(f"{use}: {error}; 'cleanbots bots describe {use}' shows its parameters") from error
-    assert isinstance(made, Stage)  # noqa: S101  # all kinds but collectors are
-    return made
+        raise click.UsageError(f"{use}: {error}; {_advice(use, params, str(error))}") from error
+
+
+def _advice(use: str, params: tuple[str, ...], error: str) -> str:
+    """Say what would mend parameters that don't fit: often a text that YAML takes for a number, a date or yes and no."""
+    for name, _, value in (text.partition("=") for text in params):
+        if "Expected `str`" in error and error.endswith(f"at `$.{name}`") and value[:1] not in ("[", "{"):
+            return f"quote a value that shall be text: -p {name}='\"{value}\"'"
+    return f"'cleanbots bots describe {use}' shows its parameters"
 
 
 def _param(text: str) -> tuple[str, Any]:
@@ -113,10 +137,10 @@ def _print(result: Result) -> None:
             width = max(map(len, event.fields), default=0)
             for field in sorted(event.fields):
                 if field != "id":
-                    click.echo(f"  {field.ljust(width)}  {event.fields[field]}")
+                    click.echo(f"  {field.ljust(width)}  {_value(event.fields[field])}")
     for item, error in result.failed:
-        click.echo(f"failed: {error}")
-        click.echo(f"  {_text(item)}")
+        click.echo(f"failed: {escape(str(error))}")
+        click.echo(f"  {escape(_text(item))}")
 
 
 def _print_json(result: Result) -> None:
@@ -133,7 +157,12 @@ def _summary(total: Result) -> str:
     return ", ".join([*parts, f"{len(total.failed)} failed"])
 
 
+def _value(value: Any) -> str:
+    return escape(value if isinstance(value, str) else orjson.dumps(value).decode())
+
+
 def _text(item: Event | Chunk) -> str:
     if isinstance(item, Event):
         return orjson.dumps(item.fields).decode()
-    return shorten(item.payload.decode(item.encoding or "utf-8", "replace"), 500)
+    text = item.payload.decode(item.encoding if is_known(item.encoding) else "utf-8", "replace").rstrip("\r\n")
+    return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}…"

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from functools import lru_cache
 from math import isfinite
 from typing import Any
 
@@ -15,6 +17,12 @@ TEXT_LENGTH = 8192
 
 LIST_LENGTH = 1000
 """Elements that a list may have."""
+
+_MOST_NAMED = 12
+"""Up to so many allowed words are all named in a sentence."""
+
+_WORD_LENGTH = 50
+"""A longer text is no misspelt word."""
 
 CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
 """Control characters but tab, newline and carriage return, as a part of a character class."""
@@ -93,7 +101,7 @@ def text(limits: Limits, case: Callable[[str], str] | None = None) -> Converter:
         if len(found) > longest:
             raise ValueError(f"{len(found)} characters, and {longest} are allowed")
         if allowed is not None and found not in allowed:
-            raise ValueError(_not_in(allowed))
+            raise ValueError(_not_in(found, allowed))
         if matches is not None and matches(found) is None:
             raise ValueError(f"must look like {limits.pattern}")
         return found
@@ -222,13 +230,15 @@ def hexadecimal(digits: int) -> Converter:
 def one_of(values: Iterable[str], aliases: dict[str, str], case: Callable[[str], str]) -> Converter:
     """Make a converter for a closed list of words with further spellings that are accepted."""
     known = {value: value for value in values} | aliases
+    allowed = frozenset(known.values())
 
     def convert(value: Any) -> str:
         found = known.get(value) if type(value) is str else None
         if found is None:
-            found = known.get(case(stripped(value)))
+            word = case(stripped(value))
+            found = known.get(word)
             if found is None:
-                raise ValueError(_not_in(set(known.values())))
+                raise ValueError(_not_in(word, allowed))
         return found
 
     return convert
@@ -259,7 +269,23 @@ def _vulnerability(text: str) -> str:
     return text.lower()
 
 
-def _not_in(allowed: Iterable[str]) -> str:
-    names = sorted(allowed)
-    shown = ", ".join(names[:12])
-    return f"must be one of {shown}" + (f" … ({len(names)} words)" if len(names) > 12 else "")
+def _not_in(word: str, allowed: frozenset[str]) -> str:
+    """Say that *word* is none of the words allowed, and which of them may be meant."""
+    close = _closest(word, allowed) if len(word) <= _WORD_LENGTH else ""
+    if len(allowed) <= _MOST_NAMED:
+        which = ", ".join(sorted(allowed))
+    else:
+        which = f"{len(allowed)} words" + ("" if close else "; 'cleanbots fields' with the field's name lists them")
+    return f"must be one of {which}" + (f"; did you mean {close!r}?" if close else "")
+
+
+@lru_cache(maxsize=4096)
+def _closest(word: str, allowed: frozenset[str]) -> str:
+    """Give the closest of the words allowed, or ""; remembered, since a bad value seldom comes alone.
+
+    Misspelt words begin alike or have their letters in another order; to compare with those only keeps bad feeds fast.
+    """
+    letters = sorted(word)
+    alike = [each for each in sorted(allowed) if each[0] == word[0] or sorted(each) == letters]
+    close = get_close_matches(word, alike, n=5)
+    return max(close, key=lambda each: sorted(each) == letters, default="")

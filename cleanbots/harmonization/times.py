@@ -75,24 +75,54 @@ def _parsed(text: str) -> datetime:
 def zoned(text: str, zone: tzinfo = UTC) -> str:
     """Convert ISO 8601 text that lacks its zone; a zone in the text goes first.
 
+    Of a time that the clocks of *zone* show twice (they go back), the first is meant, as PEP 495 has it.
+
     Args:
         text: such as ``2026-11-20 07:30:00``.
         zone: what the source's documentation says.
+
+    Raises:
+        ValueError: if it is no such text, or a time that the clocks of *zone* skip (they go forward).
     """
     text = text.strip()
     moment = _parsed(text)
     if zone is UTC and _whole_seconds(text) is not None:
         return f"{text[:10]}T{text[11:19]}+00:00"
-    return canonical(moment.replace(tzinfo=zone) if moment.tzinfo is None else moment)
+    return canonical(_in_zone(moment, zone))
 
 
 def by_format(text: str, form: str, zone: tzinfo = UTC) -> str:
-    """Convert text by a `datetime.strptime` format; a zone in the text goes before *zone*."""
+    """Convert text by a `datetime.strptime` format; a zone in the text goes before *zone*.
+
+    Local times that come twice or never are treated as by `zoned`.
+
+    Raises:
+        ValueError: if the text does not fit the format, or is a time that the clocks of *zone* skip.
+    """
     try:
         moment = datetime.strptime(text.strip(), form)  # noqa: DTZ007  # the zone is set next
     except ValueError:
         raise ValueError(f"does not fit the time format {form!r}") from None
-    return canonical(moment.replace(tzinfo=zone) if moment.tzinfo is None else moment)
+    return canonical(_in_zone(moment, zone))
+
+
+def _in_zone(moment: datetime, zone: tzinfo) -> datetime:
+    """Give a local time its zone, unless it has one."""
+    if moment.tzinfo is not None:
+        return moment
+    aware = moment.replace(tzinfo=zone)
+    if zone is not UTC and _skipped(aware):
+        raise ValueError(f"no time in {zone}: its clocks go forward over it")
+    return aware
+
+
+def _skipped(moment: datetime) -> bool:
+    """Tell whether no clock of its zone ever shows *moment*: it does not survive the way to UTC and back (PEP 495)."""
+    try:
+        back = moment.astimezone(UTC).astimezone(moment.tzinfo)
+    except OverflowError:
+        return False  # at the ends of the calendar; `canonical` says so
+    return back.replace(tzinfo=None) != moment.replace(tzinfo=None)
 
 
 def day(text: str, form: str = "%Y-%m-%d") -> str:

@@ -305,6 +305,21 @@ TYPES: Mapping[str, Type] = {
         intelmq="JSON",
         distinct=True,
     ),
+    "objects": Type(
+        description="A list of JSON objects, together at most 64 KiB and four levels.",
+        make=_plain(values.objects),
+        schema=_always(
+            {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": LIST_LENGTH,
+                "items": {"type": "object"},
+                "format": "free-json",
+            }
+        ),
+        intelmq="JSON",
+        distinct=True,
+    ),
     "extra": Type(
         description="Any lower-case dotted name below the field's own, holding a JSON value of at most 64 KiB and four "
         "levels.",

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from .scalars import Converter, Limits, clean, unfit
+from .scalars import LIST_LENGTH, Converter, Limits, clean, unfit
 
 MOST_BYTES = 64 * 1024
 """The most that one ``extra.`` value may take, as JSON."""
@@ -37,6 +37,18 @@ def free(value: Any) -> Any:
     if isinstance(found, (list, dict)) and len(orjson.dumps(found)) > MOST_BYTES:
         raise ValueError(f"more than {MOST_BYTES} bytes as JSON")
     return free(found) if isinstance(found, str) else found
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """Convert a list of JSON objects, at least one, within the limits of `free`."""
+    if not isinstance(value, (list, tuple)):
+        raise unfit(value, "a list of objects")
+    if not 0 < len(value) <= LIST_LENGTH:
+        raise ValueError(f"{len(value)} elements, and 1 to {LIST_LENGTH} are allowed")
+    if not all(isinstance(item, dict) for item in value):
+        raise ValueError("every element must be an object")
+    found: list[dict[str, Any]] = free(value)
+    return found
 
 
 def _tidy(value: Any, levels: int) -> Any:

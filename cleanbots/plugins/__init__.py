@@ -1,7 +1,7 @@
-"""Plugins: how bots, fields and expression functions come in, and how others may watch. pluggy is the one door."""
+"""Plugins: how bots, formats, fields and expression functions come in, and how others may watch. pluggy is the one door."""
 
-from .discovery import Ref, bots_in
+from .discovery import FormatRef, Ref, bots_in
 from .hookspecs import hookimpl
-from .registry import Plugin, Problem, Registry, discover
+from .registry import Formats, Plugin, Problem, Registry, discover
 
-__all__ = ["Plugin", "Problem", "Ref", "Registry", "bots_in", "discover", "hookimpl"]
+__all__ = ["FormatRef", "Formats", "Plugin", "Problem", "Ref", "Registry", "bots_in", "discover", "hookimpl"]

@@ -33,6 +33,21 @@ class Ref:
         return self.name.partition("/")[0]
 
 
+@dataclass(frozen=True, slots=True)
+class FormatRef:
+    """A delivery format by name: known, but not imported yet.
+
+    Args:
+        name: what a delivery's ``format:`` says, such as ``csv``.
+        target: its class, as ``module:Class``.
+        source: the plugin that offers it; filled in when the plugins are discovered.
+    """
+
+    name: str
+    target: str
+    source: str = ""
+
+
 def bots_in(package: str) -> list[Ref]:
     """Name the bots of a package: each ``<kind>s/<name>.py`` in it is one.
 
@@ -58,11 +73,8 @@ def load(ref: Ref) -> type[Bot[Any]]:
     Raises:
         PluginError: if the module can't be imported, holds no bot class or several, or one of another kind.
     """
-    module_name, _, class_name = ref.target.partition(":")
-    try:
-        module = import_module(module_name)
-    except (Exception, SystemExit) as error:  # whatever a plugin's module raises is that plugin's fault, and its alone
-        raise _fault(ref, f"can't be imported: {type(error).__name__}: {error}", error) from error
+    class_name = ref.target.partition(":")[2]
+    module = _module(ref)
     cls: Any = getattr(module, class_name, None) if class_name else _only_bot(ref, module)
     if not _is_bot(cls):
         raise _fault(ref, f"{class_name!r} is no bot class of this module")
@@ -71,6 +83,26 @@ def load(ref: Ref) -> type[Bot[Any]]:
         raise _fault(ref, f"{cls.__name__} makes {kind}s, and its place says {ref.kind}; move it to {kind}s/")
     bot: type[Bot[Any]] = cls
     return bot
+
+
+def load_format(ref: FormatRef) -> type[Any]:
+    """Import the format class behind *ref*; what a format must be able to do is said by who renders.
+
+    Raises:
+        PluginError: if the module can't be imported, has no such class, or one that still lacks a method.
+    """
+    class_name = ref.target.partition(":")[2]
+    cls = getattr(_module(ref), class_name, None)
+    if not isinstance(cls, type) or inspect.isabstract(cls):
+        raise _fault(ref, f"{class_name!r} is no format class of this module; extend Format and implement render()")
+    return cls
+
+
+def _module(ref: Ref | FormatRef) -> ModuleType:
+    try:
+        return import_module(ref.target.partition(":")[0])
+    except (Exception, SystemExit) as error:  # whatever a plugin's module raises is that plugin's fault, and its alone
+        raise _fault(ref, f"can't be imported: {type(error).__name__}: {error}", error) from error
 
 
 def _only_bot(ref: Ref, module: ModuleType) -> Any:
@@ -87,8 +119,8 @@ def _is_bot(cls: Any) -> bool:
     return isinstance(cls, type) and issubclass(cls, Bot) and not inspect.isabstract(cls)
 
 
-def _fault(ref: Ref, text: str, error: BaseException | None = None) -> PluginError:
-    """Say what is wrong with a bot, and in which file; with *error*, also in which line."""
+def _fault(ref: Ref | FormatRef, text: str, error: BaseException | None = None) -> PluginError:
+    """Say what is wrong with a bot or format, and in which file; with *error*, also in which line."""
     module = ref.target.partition(":")[0]
     try:
         spec = find_spec(module)

@@ -1,7 +1,7 @@
 """Every hook that a plugin may answer: one bare function each.
 
 Implement a hook with ``@hookimpl`` in the module that the entry point (group ``cleanbots``) names, or in ``plugin.py``
-of a site folder. The first three are asked once, when the plugins are discovered; the others are told once per batch
+of a site folder. The first four are asked once, when the plugins are discovered; the others are told once per batch
 and once per change. No hook is called per event.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pluggy
 
-from .discovery import Ref
+from .discovery import FormatRef, Ref
 
 PROJECT = "cleanbots"
 
@@ -21,6 +21,11 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 @hookspec
 def cleanbots_bots() -> Iterable[Ref]:  # type: ignore[empty-body]
     """Name bots, without importing them; ``return bots_in(__package__)`` names those in ``<kind>s/<name>.py``."""
+
+
+@hookspec
+def cleanbots_formats() -> Iterable[FormatRef]:  # type: ignore[empty-body]
+    """Name delivery formats, without importing them."""
 
 
 @hookspec

@@ -1,6 +1,7 @@
 """The registry: what all plugins bring, under one roof. A broken plugin is reported, and the rest load."""
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,11 +16,12 @@ from .. import expression, harmonization
 from ..bot import KINDS, Bot
 from ..errors import PluginError
 from . import hookspecs
-from .discovery import Ref, load
+from .discovery import FormatRef, Ref, load, load_format
 from .site import site_plugins
 
 T = TypeVar("T")
 
+_FORMAT = re.compile(r"[a-z][a-z0-9-]*")  # it becomes a part of file names
 _log = logging.getLogger("cleanbots.plugins")
 
 
@@ -84,10 +86,61 @@ class _Names(Generic[T]):
         return f"{self.what} {name!r} is claimed by {both}, so neither is used; rename one of them"
 
 
-class Registry:
-    """All bots, fields and functions by name, each from the plugin that offers it.
+class Formats:
+    """All delivery formats by name, each from the plugin that offers it.
 
     Attributes:
+        refs: what plugins claim.
+    """
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.refs: _Names[FormatRef] = _Names("format", problems)
+        self._problems = problems
+        self._loaded: dict[str, type[Any]] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The formats that can be used, in order."""
+        return sorted(self.refs.known)
+
+    def load(self, name: str) -> type[Any]:
+        """Give the class behind a name such as ``csv``; its module is imported now.
+
+        Raises:
+            PluginError: if no plugin offers it, if two do, or if it can't be loaded.
+        """
+        if name not in self._loaded:
+            self._loaded[name] = load_format(self.ref(name))
+        return self._loaded[name]
+
+    def add(self, ref: FormatRef, source: str) -> None:
+        """Take in a format that a plugin offers."""
+        if not _FORMAT.fullmatch(ref.name) or not ref.target.partition(":")[2]:
+            text = f"format {ref.name!r} needs a name such as 'csv-excel' and a target such as 'acme.formats:CsvExcel'"
+            self._problems.append(Problem(source, text))
+        else:
+            self.refs.add(ref.name, replace(ref, source=source), source)
+
+    def ref(self, name: str) -> FormatRef:
+        """Give what is known of a format without importing it.
+
+        Raises:
+            PluginError: if no plugin offers it, or if two do.
+        """
+        if name in self.refs.clashes:
+            raise PluginError(self.refs.sentence(name))
+        if name not in self.refs.known:
+            close = get_close_matches(name, self.refs.known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"formats are {', '.join(self.names)}"
+            raise PluginError(f"no format {name!r}; {hint}")
+        return self.refs.known[name]
+
+
+class Registry:
+    """All bots, formats, fields and functions by name, each from the plugin that offers it.
+
+    Attributes:
+        formats: the delivery formats.
         plugins: the plugins that were found, in order of discovery.
         problems: what was wrong with any of them; those are left out, wholly or in part.
     """
@@ -96,6 +149,7 @@ class Registry:
         self.plugins: list[Plugin] = []
         self.problems: list[Problem] = []
         self._bots: _Names[Ref] = _Names("bot", self.problems)
+        self.formats = Formats(self.problems)
         self._fields: _Names[Mapping[str, Any]] = _Names("field", self.problems)
         self._functions: _Names[Callable[..., Any]] = _Names("function", self.problems)
         self._loaded: dict[str, type[Bot[Any]]] = {}
@@ -129,9 +183,17 @@ class Registry:
         if use in self._bots.clashes:
             raise PluginError(self._bots.sentence(use))
         if use not in self.refs:
-            close = self.closest(use)
-            raise PluginError(f"no bot {use!r}; " + (f"did you mean {close!r}?" if close else "see 'cleanbots bots'"))
+            raise PluginError(f"no bot {use!r}; {self._advice(use)}")
         return self.refs[use]
+
+    def _advice(self, use: str) -> str:
+        """Say where an unknown bot may be: in a plugin that can't be used, or under a name like this one."""
+        brings = {ref.source for ref in self.refs.values()}
+        barren = [problem.source for problem in self.problems if problem.source not in brings]
+        if barren:
+            return f"it may be in {' or '.join(map(repr, dict.fromkeys(barren)))}, which can't be used as it is"
+        close = self.closest(use)
+        return f"did you mean {close!r}?" if close else "'cleanbots bots list' shows all"
 
     def closest(self, use: str) -> str:
         """Give the known name that is closest to *use*, or ""."""
@@ -167,8 +229,13 @@ class Registry:
         self._tell(self._manager.hook.cleanbots_worker_changed, worker=worker, state=state)
 
     def brought(self, plugin: str) -> dict[str, list[str]]:
-        """List what a plugin brings: ``bots``, ``fields`` and ``functions`` by name, and the ``hooks`` it answers."""
-        kinds: dict[str, _Names[Any]] = {"bots": self._bots, "fields": self._fields, "functions": self._functions}
+        """List what a plugin brings: ``bots``, ``formats``, ``fields`` and ``functions`` by name, and the ``hooks`` it answers."""
+        kinds: dict[str, _Names[Any]] = {
+            "bots": self._bots,
+            "formats": self.formats.refs,
+            "fields": self._fields,
+            "functions": self._functions,
+        }
         found = {
             what: sorted(name for name in names.known if names.sources[name] == plugin) for what, names in kinds.items()
         }
@@ -208,6 +275,8 @@ class Registry:
                 self.problems.append(Problem(source, text))
             else:
                 self._bots.add(ref.name, replace(ref, source=source), source)
+        for found in self._ask(module, source, "cleanbots_formats", list):
+            self.formats.add(found, source)
         for name, entry in self._ask(module, source, "cleanbots_fields", dict).items():
             self._fields.add(name, entry, source)
         for name, function in self._ask(module, source, "cleanbots_functions", dict).items():

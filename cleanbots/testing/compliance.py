@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from ..bot import Bot, Collector, kind_of
+from ..bot import Bot, Stage, kind_of
+from ..errors import PluginError
 from ..harmonization import revalidate
 from ..plugins import Registry, discover
 from ..runtime.faults import world_at_fault
@@ -108,14 +109,14 @@ def names_its_exits(bot: Subject) -> None:
 
 def opens_and_closes_again(bot: Subject) -> None:
     """A bot can be opened and closed twice: workers restart."""
-    if not issubclass(bot.cls, Collector):
+    if issubclass(bot.cls, Stage):
         bot.run()
         bot.run()
 
 
 def takes_an_empty_batch(bot: Subject) -> None:
     """Nothing in, nothing out, and no error."""
-    if not issubclass(bot.cls, Collector):
+    if issubclass(bot.cls, Stage):
         result = bot.run()
         _require(not result.paths and not result.failed, "something came of nothing")
 
@@ -157,7 +158,7 @@ def keeps_secrets(bot: Subject, caplog: pytest.LogCaptureFixture) -> None:
         for name, about in _properties(schema, definitions)
         if any(part.get("writeOnly") for part in _parts(about, definitions))
     }
-    if not secrets or issubclass(bot.cls, Collector):
+    if not secrets or not issubclass(bot.cls, Stage):
         return
     with caplog.at_level(logging.DEBUG):
         result = bot.run(b"x" if kind_of(bot.cls) == "parser" else EVENT, params={**bot.params, **secrets})
@@ -199,9 +200,16 @@ def tests_for(
 
     Returns:
         a test function, parametrised by bot and rule.
+
+    Raises:
+        PluginError: if there is no such bot; a test of nothing would pass.
     """
     known = discover() if registry is None else registry
     names = [name for name in known.names() if known.ref(name).target.startswith(prefix)]
+    if not names:
+        raise PluginError(
+            "; ".join([f"no bot in a module {prefix}…, so there is nothing to test", *map(str, known.problems)])
+        )
     known.install()
 
     @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)

@@ -48,6 +48,15 @@ def test_odd_names_of_columns_make_good_fields():
     assert fields(result) == [{"extra.a._b": "1", "extra._c": "2", "extra.d_": "3", "extra.gr_e_m_": "4"}]
 
 
+def test_a_wrong_delimiter_is_told():
+    """A header that is one column of several names asks about the delimiter."""
+    result = parse("ip;port\n192.0.2.1;80\n", columns={"ip": "source.ip"})
+
+    assert str(result.failed[0].error) == (
+        "line 2: the report has no column 'ip'; it has 'ip;port'; is the delimiter a semicolon (;)? set `delimiter`"
+    )
+
+
 def test_the_first_field_that_fits():
     """A list of fields is tried until the value fits one; a value that fits none is kept with its reasons."""
     result = parse("a\n192.0.2.1\nwww.example.net\n//\n", columns={"a": ["source.ip", "source.fqdn"]})

@@ -5,6 +5,8 @@ from itertools import count
 import pytest
 
 from cleanbots.broker.protocol import Answer, Broker, Commit, Output, TickGuard
+from cleanbots.cli.common import counted
+from cleanbots.cli.failed_command import readable
 from cleanbots.config.model import BotSettings, Settings
 from cleanbots.errors import CleanbotsError
 from cleanbots.frame import FailedItem, decode, encode_failed
@@ -150,7 +152,7 @@ def test_a_damaged_entry_is_shown_and_can_be_dropped(broker):
 
 
 def test_errors_that_differ_in_values_only_are_one_group(broker):
-    """Groups fold quoted values and numbers, count, and keep the first and last time and an example."""
+    """Groups fold places and values, count, and keep the first and last time and an example."""
     put(
         broker,
         [letter(n, f"line {n}: source.ip: '198.51.100.{n}x': no address") for n in range(1, 4)] + [letter(9, "other")],
@@ -167,15 +169,31 @@ def test_errors_that_differ_in_values_only_are_one_group(broker):
 @pytest.mark.parametrize(
     ("error", "folded"),
     [
-        ("source.port: 70000: out of range", "source.port: N: out of range"),
+        ("line 3: source.port: 70000: must be from 1 to 65535", "line N: source.port: N: must be from 1 to 65535"),
+        ("line 12: source.ip: '1.2.3.400': parts are from 0 to 255", "line N: source.ip: '…': parts are from 0 to 255"),
+        (
+            "element 4: comment: 'x…': 9000 characters, and 8192 are allowed",
+            "element N: comment: '…': N characters, and 8192 are allowed",
+        ),
+        ("line 2: 3 columns where the header has 5: 'a,b,c'", "line N: N columns where the header has 5: '…'"),
+        (
+            "line 1: no JSON that can be read: unexpected character: line 1 column 5 (char 4): 'oops'",
+            "line N: no JSON that can be read: unexpected character: line N column N (char N): '…'",
+        ),
+        ("entry 1700000000-3 of 12 items: not failed items", "entry N of 12 items: not failed items"),
         ("x: 'it\\'s 5': bad", "x: '…': bad"),
-        ("HTTP 503 of 198.51.100.7", "HTTP N of N"),
+        ("HTTP 503 of https://192.0.2.7/", "HTTP 503 of https://192.0.2.7/"),
         ("sha256 differs", "sha256 differs"),
     ],
 )
 def test_folding(error, folded):
-    """Numbers that stand alone and quoted text are values; names with digits are not."""
+    """Places and values are folded; the numbers of a reason are not, so that it can still be read."""
     assert fold(error) == folded
+
+
+def test_one_item_is_no_items():
+    """A number of things is written as people write it."""
+    assert [counted(number, "item") for number in (0, 1, 2)] == ["0 items", "1 item", "2 items"]
 
 
 def test_retry_for_an_unknown_bot_is_refused(broker):
@@ -196,6 +214,50 @@ def test_an_exported_event_can_be_read_without_us():
 
     assert (row["bot"], row["report"], row["line"], row["raw"]) == ("enrich", "report", 5, "row 5")
     assert row["event"]["extra.number"] == 5
+
+
+def test_a_shown_piece_of_a_report_has_its_header_and_row_apart():
+    """Header and row stand on lines of their own; bytes that are no text are written out, and nothing steers a terminal."""
+    chunk = Chunk("report", b"1,\xff\x1b[31m\n", line=7, header=b"a,b\n", name="list.csv")
+
+    shown = readable(FailedItem("parse", "line 7: bad", "InvalidRow", "2026-01-01T00:00:00+00:00", chunk=chunk))
+
+    assert shown.splitlines() == [
+        "parse  report-7",
+        "    error: line 7: bad",
+        "    kind: InvalidRow",
+        "    at: 2026-01-01T00:00:00+00:00",
+        "    times: 1",
+        "    line: 7",
+        "    name: list.csv",
+        "    header: a,b",
+        "    row: 1,\\xff\\u001b[31m",
+    ]
+
+
+def test_a_shown_event_has_a_line_for_each_field():
+    """An event is shown with the header of its report, its row, and each field on a line of its own."""
+    shown = readable(letter(5)).splitlines()
+
+    assert shown[-4:] == ["    header: a,b", "    row: row 5", "    event:", "        extra.number  5"]
+
+
+def test_a_row_of_several_lines_is_shown_as_such():
+    """Each physical line of a row stands on a line of its own."""
+    chunk = Chunk("report", b'1,"x\r\ny"\r\n', line=2)
+
+    assert readable(FailedItem("parse", "bad", "InvalidRow", "", chunk=chunk)).splitlines()[-3:] == [
+        "    row:",
+        '        1,"x',
+        '        y"',
+    ]
+
+
+def test_a_damaged_entry_can_be_shown():
+    """An item without content has its error."""
+    assert "error: entry 1-0" in readable(
+        FailedItem("parse", "entry 1-0 of 3 items: not failed items", "FrameError", "")
+    )
 
 
 def test_exported_bytes_that_are_no_text_are_base64():

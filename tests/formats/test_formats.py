@@ -129,7 +129,7 @@ def test_parse_yields_the_events():
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (b"192.0.2.9", "1 columns where the header has 2: '192.0.2.9'"),
+        (b"192.0.2.9", "1 column where the header has 2: '192.0.2.9'"),
         (b"192.0.2.9,b,c", "3 columns where the header has 2"),
         (b"192.0.2.9,\x00", "a NUL character"),
         (b"192.0.2.9,caf\xe9", "byte 0xe9 does not belong to the character set; set `encoding`"),
@@ -312,3 +312,35 @@ def test_a_network_error_is_left_to_the_worker():
 
     with pytest.raises(ConnectionResetError):
         run(Asking, GOOD)
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"ip;name\n192.0.2.1;a\n", "line 2: the header is one column 'ip;name': is the delimiter a semicolon (;)?"),
+        (b"ip\tname\n192.0.2.1\ta\n", "line 2: the header is one column 'ip\\tname': is the delimiter a tab?"),
+        (b"ip|name\n192.0.2.1|a\n", "line 2: the header is one column 'ip|name': is the delimiter a bar (|)?"),
+        (b"ip\n192.0.2.1\n", "line 2: the row has no 'name'"),
+        (b"ip;x,y\n192.0.2.1;1,2\n", "line 2: the row has no 'name'"),
+    ],
+)
+def test_a_wrong_delimiter_is_told(payload, reason):
+    """Where a column is missing and the header was not taken apart, the delimiter is asked about instead."""
+    (told,) = reasons(run(Hosts, payload))
+
+    assert told.startswith(reason)
+
+
+class Named(Hosts):
+    """The columns have names of their own."""
+
+    columns = ("ip", "name", "port")
+
+
+@pytest.mark.parametrize(("row", "told"), [(b"192.0.2.1;a;1", True), (b"192.0.2.1;a", False), (b"192.0.2.1", False)])
+def test_a_wrong_delimiter_of_rows_is_told(row, told):
+    """A row that is one column is asked about if another delimiter would make it as wide as it should be."""
+    (reason,) = reasons(run(Named, b"h\n" + row + b"\n"))
+
+    assert reason.startswith("line 2: 1 column where the header has 3")
+    assert ("is the delimiter a semicolon (;)? set `delimiter`" in reason) is told

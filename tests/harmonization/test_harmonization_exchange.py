@@ -140,6 +140,7 @@ def test_every_field_survives_the_way_to_intelmq_and_back():
         "sha256": "0" * 64, "uuid": "4d9f5a3c-1111-4222-8333-444455556666", "registry": "RIPE", "tlp": "CLEAR",
         "taxonomy": "fraud", "classification": "phishing", "vulnerabilities": ["CVE-2026-12345"], "json": "{}",
         "time": "2026-11-20T07:30:00+00:00", "texts": ["m-1"], "uppercase": "AB",
+        "objects": [{"member": "m-1", "chain": ["c-1"]}],
     }  # fmt: skip
     fields = {
         name: field.enum[0] if field.enum else samples.get(field.type, "text")

@@ -25,6 +25,12 @@ from cleanbots.harmonization import times
             times.by_format("2026-07-01 07:30", "%Y-%m-%d %H:%M", ZoneInfo("Europe/Amsterdam")),
             "2026-07-01T05:30:00+00:00",
         ),
+        (times.zoned("2026-10-25 02:30:00", ZoneInfo("Europe/Amsterdam")), "2026-10-25T00:30:00+00:00"),  # the first
+        (times.zoned("2026-03-29 03:00:00", ZoneInfo("Europe/Amsterdam")), "2026-03-29T01:00:00+00:00"),
+        (
+            times.by_format("25.10.2026 02:30", "%d.%m.%Y %H:%M", ZoneInfo("Europe/Amsterdam")),
+            "2026-10-25T00:30:00+00:00",
+        ),
         (times.by_format("2026-11-20 07:30 +0100", "%Y-%m-%d %H:%M %z"), "2026-11-20T06:30:00+00:00"),
         (times.day(" 2026-11-20 "), "2026-11-20T00:00:00+00:00"),
         (times.day("20.11.2026", "%d.%m.%Y"), "2026-11-20T00:00:00+00:00"),
@@ -47,6 +53,13 @@ def test_declared_notation_becomes_canonical(made, canonical):
         (times.epoch_millis, "", "not a whole number"),
         (times.windows_nt, 2**63 - 1, "years 1 to 9999"),
         (times.zoned, "20/11/2026", "not a time"),
+        (lambda text: times.zoned(text, ZoneInfo("Europe/Amsterdam")), "2026-03-29 02:30:00", "clocks go forward"),
+        (
+            lambda text: times.by_format(text, "%d.%m.%Y %H:%M", ZoneInfo("Europe/Amsterdam")),
+            "29.3.2026 2:00",
+            "no time in",
+        ),
+        (lambda text: times.zoned(text, ZoneInfo("Europe/Amsterdam")), "0001-01-01 00:00:00", "years 1 to 9999"),
         (times.day, "2026-11-31", "does not fit"),
         (lambda text: times.by_format(text, "%Y"), "x", "does not fit the time format '%Y'"),
     ],

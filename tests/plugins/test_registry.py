@@ -324,6 +324,7 @@ def test_fields_and_functions_are_brought():
     assert registry.functions()["basename"]("a/b") == "b"
     assert registry.brought("acme") == {
         "bots": [],
+        "formats": [],
         "fields": ["acme.score"],
         "functions": ["basename"],
         "hooks": ["cleanbots_fields", "cleanbots_functions"],

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from cleanbots import Event, Expert, Params, Secret
+from cleanbots.errors import PluginError
 from cleanbots.plugins import discover
 from cleanbots.testing import compliance
 
@@ -100,3 +101,12 @@ def test_third_party_gets_all_rules_in_one_line():
     marks = {mark.args[0]: mark.args[1] for mark in made.pytestmark}
     assert list(marks["rule"]) == list(compliance.RULES)
     assert marks["use"] == NAMES
+
+
+def test_a_contract_without_bots_is_refused(tmp_path):
+    """A prefix that no bot has would make a test of nothing; the reason is told, such as a refused folder."""
+    (tmp_path / "experts").mkdir()
+    tmp_path.chmod(0o777)
+
+    with pytest.raises(PluginError, match=r"no bot in a module cleanbots_site_.*others can write to it"):
+        compliance.tests_for("cleanbots_site_", registry=discover([tmp_path]))

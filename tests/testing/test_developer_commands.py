@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from cleanbots.bot import KINDS
 from cleanbots.cli import cli
 from cleanbots.cli.bots_command import pages
+from cleanbots.errors import CleanbotsError, PluginError
 from cleanbots.plugins import discover
 
 DOCS = Path(__file__).parents[2] / "docs" / "bots"
@@ -40,7 +41,129 @@ def test_new_bot_works_at_once(cleanbots, pytester_run, kind):
     assert (f"{kind}/first_try", "site") in [(row["name"], row["plugin"]) for row in json.loads(listed)]
     _, described = cleanbots("bots", "describe", f"{kind}/first_try", "--site", "site", "--json")
     assert json.loads(described)["kind"] == kind
-    assert pytester_run(f"site/tests/test_{kind}_first_try.py") == 0
+    assert f"made site/tests/test_{kind}_first_try.py" in printed
+    assert "made site/tests/test_contract.py" in printed
+    assert pytester_run("site/tests") == 0
+
+
+def test_second_bot_says_what_the_contract_needs(cleanbots):
+    """The test of the contract is made once; what a further bot needs there is told."""
+    cleanbots("bots", "new", "expert", "mine")
+    contract = Path("site/tests/test_contract.py").read_text()
+
+    _, printed = cleanbots("bots", "new", "output", "mine")
+
+    assert 'add "output/mine": {"path": "out.txt"} to EXAMPLES in site/tests/test_contract.py' in printed
+    assert Path("site/tests/test_contract.py").read_text() == contract
+
+
+FEEDS = {
+    "semicolons, comments, odd names": (
+        '# made by hand\nwhen;attacker;src_port;attacker;;"say ""$when"""\n2026-01-31T12:00:00Z;192.0.2.7;22;x;1;"a;b"\n',
+        (
+            'delimiter = ";"',
+            'comment = ("#",)',
+            'event.offer("time.source", row["when"])',
+            'event["source.ip"] = row["attacker"]',
+            'event.offer("source.port", row["src_port"])',
+            'event.offer("extra.attacker_4", row["attacker_4"])',
+            'event.offer("extra.column_5", row["column_5"])',
+        ),
+    ),
+    "tabs": (
+        "ip\tdst_ip\n192.0.2.1\t2001:db8::1\n",
+        ('delimiter = "\\t"', 'event.offer("destination.ip", row["dst_ip"])'),
+    ),
+    "no header": ("192.0.2.1\n192.0.2.2\n", ("header = False", 'columns = ("column_1",)')),
+    "no address": ("host,seen\nwww.example.net,yesterday\n", ('event.offer("extra.seen", row["seen"])',)),
+}
+
+
+@pytest.mark.parametrize("feed", FEEDS)
+def test_new_parser_from_a_sample(cleanbots, pytester_run, feed):
+    """Delimiter, header and columns come from the sample; what is made works on it."""
+    content, lines = FEEDS[feed]
+    Path("sample.csv").write_text(content)
+
+    code, _ = cleanbots("bots", "new", "parser", "mine", "--from", "sample.csv")
+
+    assert code == 0
+    made = Path("site/parsers/mine.py").read_text()
+    assert [line for line in lines if line not in made] == []
+    assert pytester_run("site/tests") == 0
+
+
+@pytest.mark.parametrize("content", ["", "\n", "ip,port\n"])
+def test_new_parser_needs_a_row(cleanbots, content):
+    """A sample without a row is refused, and nothing is made."""
+    Path("sample.csv").write_text(content)
+
+    with pytest.raises(CleanbotsError, match=r"sample\.csv: no row of a CSV file"):
+        cleanbots("bots", "new", "parser", "mine", "--from", "sample.csv")
+
+    assert not Path("site").exists()
+
+
+def test_only_parsers_come_from_samples(cleanbots):
+    """--from with another kind is a mistake in usage."""
+    Path("sample.csv").write_text("ip\n192.0.2.1\n")
+
+    code, _ = cleanbots("bots", "new", "expert", "mine", "--from", "sample.csv")
+
+    assert code == 2
+
+
+def test_site_folders_of_the_configuration_are_known(cleanbots):
+    """`plugins:` of cleanbots.yaml, or of -c FILE, counts as --site does; a folder named by both comes once."""
+    cleanbots("bots", "new", "expert", "mine")
+    Path("cleanbots.yaml").write_text("plugins: [site]\n")
+    Path("conf").mkdir()
+    Path("conf/other.yaml").write_text("plugins: [../site]\n")
+    Path("events.jsonl").write_text("{}\n")
+
+    assert cleanbots("bots", "describe", "expert/mine")[0] == 0
+    assert cleanbots("bots", "describe", "expert/mine", "--site", "site")[0] == 0
+    assert "expert/mine" in cleanbots("bots", "list")[1]
+    assert cleanbots("try", "expert/mine", "--file", "events.jsonl", "-c", "conf/other.yaml")[0] == 0
+    rows = {row["plugin"]: row for row in json.loads(cleanbots("plugins", "--json")[1])}
+    assert rows["site"]["bots"] == ["expert/mine"]
+
+
+def test_a_configuration_that_is_named_must_be_there(cleanbots):
+    """A default file that is missing is none; one that was asked for is a mistake."""
+    assert cleanbots("bots", "list")[0] == 0
+    with pytest.raises(CleanbotsError, match=r"nope\.yaml: no such file"):
+        cleanbots("bots", "list", "-c", "nope.yaml")
+
+
+def test_a_broken_configuration_is_only_warned_of(cleanbots):
+    """Bots can be listed whatever the configuration looks like."""
+    Path("cleanbots.yaml").write_text("bots: [\n")
+
+    code, printed = cleanbots("bots", "list")
+
+    assert code == 0
+    assert "warning: cleanbots.yaml:" in printed
+    assert "parser/csv" in printed
+
+
+def test_unknown_bot_without_a_site_says_where_own_ones_come_from(cleanbots):
+    """Who forgot --site is reminded; who gave it is not."""
+    cleanbots("bots", "new", "expert", "mine")
+
+    with pytest.raises(PluginError, match=r"'expert/mine'.*--site FOLDER, or 'plugins:'"):
+        cleanbots("bots", "describe", "expert/mine")
+    with pytest.raises(PluginError, match=r"did you mean 'expert/mine'\?$"):
+        cleanbots("bots", "describe", "expert/mien", "--site", "site")
+
+
+def test_no_guess_at_bots_of_a_refused_folder(cleanbots):
+    """A bot that is not there because its folder was refused is not taken for a misspelt one."""
+    cleanbots("bots", "new", "parser", "mine")
+    Path("site").chmod(0o777)
+
+    with pytest.raises(PluginError, match=r"no bot 'parser/mine'; it may be in 'site', which can't be used as it is$"):
+        cleanbots("bots", "describe", "parser/mine", "--site", "site")
 
 
 @pytest.fixture
@@ -172,6 +295,39 @@ def test_try_gives_parameters_as_in_yaml(cleanbots):
     events = [json.loads(line)["event"] for line in printed.splitlines()]
     assert [event["malware.name"] for event in events] == ["5", "5"]
     assert code == 0
+
+
+def test_couriers_take_no_file(cleanbots):
+    """What hands over deliveries has nothing to try on events."""
+    Path("events.jsonl").write_text("{}\n")
+
+    with pytest.raises(CleanbotsError, match="output/mail: it hands over due deliveries"):
+        cleanbots("try", "output/mail", "--file", "events.jsonl")
+
+
+def test_try_shows_mappings_as_json(cleanbots):
+    """Values that are no text are shown as JSON, and nothing steers the terminal."""
+    cleanbots("bots", "new", "expert", "mine")
+    Path("events.jsonl").write_text(json.dumps({"extra.a": {"b": [1, None, True]}, "raw": "x\x1b[31m"}) + "\n")
+
+    _, printed = cleanbots("try", "expert/mine", "--site", "site", "--file", "events.jsonl")
+
+    assert '  extra.a       {"b":[1,null,true]}\n' in printed
+    assert "x\\u001b[31m" in printed
+
+
+def test_try_with_wrong_parameters_is_wrong_usage(cleanbots):
+    """A name that the bot doesn't have, or a value that doesn't fit, exits with 2; a text that YAML reads otherwise is to be quoted."""
+    cleanbots("bots", "new", "expert", "mine")
+    Path("events.jsonl").write_text("{}\n")
+    command = ("try", "expert/mine", "--site", "site", "--file", "events.jsonl", "-p")
+
+    assert cleanbots(*command, "nam=x")[0] == 2
+    code, printed = cleanbots(*command, "name=5")
+    assert code == 2
+    assert "-p name='\"5\"'" in " ".join(printed.split())
+    assert cleanbots(*command, 'name="5"')[0] == 0
+    assert "-p name='\"no\"'" in " ".join(cleanbots(*command, "name=no")[1].split())
 
 
 @pytest.mark.parametrize(

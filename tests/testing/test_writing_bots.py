@@ -1,14 +1,17 @@
 """The guide for authors of bots is run from top to bottom: each file is written, each command gives what is shown."""
 
+import ast
 import inspect
 import os
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from cleanbots import CsvParser, RowParser, testing
 from cleanbots.plugins import hookspecs
 
 GUIDE = Path(__file__).parents[2] / "docs" / "writing-bots.md"
@@ -98,6 +101,28 @@ def test_each_hook_is_in_the_table():
     }
 
     assert set(re.findall(r"^\| `(cleanbots_\w+\([^)]*\))` \|", GUIDE.read_text(), re.MULTILINE)) == hooks
+
+
+def table(head):
+    """Give the first column of the table whose first heading is *head*."""
+    rows = GUIDE.read_text().partition(f"| {head} |")[2].partition("\n\n")[0]
+    return re.findall(r"^\| `(\w+)` \|", rows, re.MULTILINE)
+
+
+def test_each_attribute_of_csv_is_in_the_table():
+    """The table of class attributes names each, with its default."""
+    documented = re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", GUIDE.read_text(), re.MULTILINE)
+    attributes = {name for cls in (CsvParser, RowParser) for name in vars(cls)["__annotations__"]}
+
+    assert {name for name, _ in documented} == attributes - {"place", "_names"}
+    for name, default in documented:
+        assert ast.literal_eval(default) == getattr(CsvParser, name)
+
+
+def test_each_argument_of_run_is_in_the_table():
+    """The tables of run's arguments and of what it gives are complete."""
+    assert table("argument of `run`") == list(inspect.signature(testing.run).parameters)[2:]
+    assert sorted(table("of the `Result`")) == sorted(["sent", *(field.name for field in fields(testing.Result))])
 
 
 def test_each_block_of_code_is_run():
