@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, get_args
 
 from .clock import Clock, SystemClock
+from .errors import lightened
 from .event import Event, Origin
 from .message import Message, Outcome
 from .params import Params
@@ -200,7 +201,7 @@ class Outlet:
 
     def fail(self, item: Event | Chunk, error: Exception) -> None:
         """Set *item* aside: it goes to the bot's *failed* with *error* and can be retried from there."""
-        self.failed.append(Failure(item, error))
+        self.failed.append(Failure(item, lightened(error)))
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Count *count* items that go no further, by *reason* (a word or the name of a rule)."""
@@ -255,8 +256,10 @@ class Collector(Bot[P]):
 
     @abstractmethod
     def collect(self) -> Iterator[Report | None]:
-        """Yield the reports that are there, and None for "not yet": a continuous collector when there is nothing now, any
-        other when something is about to be there soon (`run --drain` then looks again).
+        """Yield the reports that are there, and None for "not yet".
+
+        A continuous collector says so when there is nothing now, any other when something is about to be there soon:
+        `run --drain` then looks again.
         """
 
     def done(self, report: Report) -> None:

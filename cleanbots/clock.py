@@ -29,6 +29,35 @@ class SystemClock:
         return time.monotonic()
 
 
+class ShiftedClock(SystemClock):
+    """The machine's clock, set to another time: for rehearsals of days to come.
+
+    Args:
+        start: what time it is now (UTC).
+    """
+
+    def __init__(self, start: datetime) -> None:
+        self._by = start - datetime.now(UTC)
+
+    def now(self) -> datetime:
+        """Give the current time in UTC, shifted."""
+        return datetime.now(UTC) + self._by
+
+
+def clock_at(start: str) -> Clock:
+    """Give a clock that shows the ISO time *start* now, or the machine's own for "".
+
+    Raises:
+        ValueError: if *start* is no time with an offset.
+    """
+    if not start:
+        return SystemClock()
+    moment = datetime.fromisoformat(start)
+    if moment.tzinfo is None:
+        raise ValueError(f"{start!r} has no offset from UTC; add one, such as +01:00 or Z")
+    return ShiftedClock(moment)
+
+
 class FixedClock:
     """A clock that stands still until it is told to move.
 

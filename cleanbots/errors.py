@@ -103,6 +103,20 @@ class SecretMissing(ConfigError):
     """A reference to a secret (``${env:NAME}``, ``file:PATH``) that leads nowhere."""
 
 
+def lightened(error: Exception) -> Exception:
+    """Let go of all that *error* holds on to (the frames it passed, with whatever lies in them) and give it back.
+
+    Where it was raised stays as a note (``file.py:17``), unless it is one of ours and says so itself.
+    """
+    origin = error.__cause__ or error
+    if not isinstance(origin, CleanbotsError) and (trace := origin.__traceback__) is not None:
+        while trace.tb_next is not None:
+            trace = trace.tb_next
+        error.add_note(f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}")
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error
+
+
 def shorten(value: Any, limit: int = 80) -> str:
     """Give ``repr(value)``, cut to *limit* characters, for use in a sentence."""
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..clearinghouse.equipment import Equipment, Trusted
 from ..clearinghouse.outbox import Outbox, Step
-from ..clock import Clock
+from ..clock import Clock, clock_at
 from ..config.model import Settings
 from ..errors import CleanbotsError, Retry
 from ..services.logs import setup
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings(args.snapshot)
         with slot_lock(settings, args.host, f"courier-{args.channel}", 0):
-            run(settings, args.channel, args.host, stop)
+            run(settings, args.channel, args.host, stop, clock_at(args.at), once=args.once)
     except InterruptedWork:
         return EXIT_OK
     except SlotTakenError as error:
@@ -55,7 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return EXIT_OK
 
 
-def run(settings: Settings, channel: str, host: str, stop: Stop, clock: Clock | None = None) -> None:
+def run(
+    settings: Settings, channel: str, host: str, stop: Stop, clock: Clock | None = None, *, once: bool = False
+) -> None:
     """Work for a channel until asked to stop; a store that is away is waited for.
 
     Args:
@@ -64,21 +66,21 @@ def run(settings: Settings, channel: str, host: str, stop: Stop, clock: Clock | 
         host: this host's name in the configuration.
         stop: the request to stop.
         clock: what time it is.
+        once: end when nothing is due for now.
     """
     assembly = Assembly(settings, clock)
     equipment = Equipment(settings, assembly.registry, assembly.clock)
     courier = equipment.courier(channel)
     courier.open()
     try:
-        _work(
-            equipment, Trusted(courier, equipment.base), channel, f"{host} ({platform.node()}, {settings.state})", stop
-        )
+        owner = f"{host} ({platform.node()}, {settings.state})"
+        _work(equipment, Trusted(courier, equipment.base), channel, owner, stop, once=once)
     finally:
         courier.close()
         equipment.close()
 
 
-def _work(equipment: Equipment, courier: Trusted, channel: str, owner: str, stop: Stop) -> None:
+def _work(equipment: Equipment, courier: Trusted, channel: str, owner: str, stop: Stop, *, once: bool) -> None:
     backoff = Backoff(0.1, 30.0)
     outbox: Outbox | None = None
     said = ""
@@ -97,6 +99,8 @@ def _work(equipment: Equipment, courier: Trusted, channel: str, owner: str, stop
         if step.shut != said:
             log.warning("courier %s: %s", channel, step.shut or "goes on")
             said = step.shut
+        if once and not step.made and not step.offered:
+            break
         stop.wait(_wait(step))
     if outbox is not None:
         outbox.release()
@@ -138,6 +142,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("snapshot", type=Path, help="the snapshot's file")
     parser.add_argument("channel", help="the channel's name in delivery.couriers")
     parser.add_argument("--host", default="main", help="this host's name in the configuration")
+    parser.add_argument("--once", action="store_true", help="end when nothing is due for now")
+    parser.add_argument("--at", default="", help="pretend that it is this time now")
     parser.add_argument("--log-level", default="INFO", help="DEBUG, INFO, WARNING or ERROR")
     return parser.parse_args(arguments)
 

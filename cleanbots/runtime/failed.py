@@ -22,7 +22,9 @@ _PAGE = 10
 _MAX_GROUPS = 1000
 _REST = "(further errors, each of them rarer)"
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
-_NUMBER = re.compile(r"\b\d+(?:\.\d+)*\b")
+_PLACE = re.compile(r"\b(line|element|column|char|byte|entry) \d[\d-]*\b")
+_VALUE = re.compile(r"(?<=: )-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?=: )")
+_MEASURE = re.compile(r"\b\d+(?= (?:(?:characters|elements|words), and|columns? where)\b)")
 
 Progress = Callable[[int], None]
 """Told how many items were looked at by now."""
@@ -53,7 +55,7 @@ class FailedGroup(msgspec.Struct):
     Args:
         bot: the bot.
         kind: the class of the error.
-        error: the sentence with values and numbers left out.
+        error: the sentence with places and values left out.
         count: how many.
         first: when the first failed (canonical time text).
         last: when the last failed.
@@ -70,8 +72,13 @@ class FailedGroup(msgspec.Struct):
 
 
 def fold(error: str) -> str:
-    """Give an error's sentence without its values, so that the same mistake looks the same: quoted text, numbers."""
-    return _NUMBER.sub("N", _QUOTED.sub("'…'", error))
+    """Give an error's sentence without what differs from item to item, so that the same mistake looks the same.
+
+    That is its place (``line 7``), quoted text, a number that is the value (``source.port: 70000: …``), and how long
+    the value is. Other numbers belong to the reason (``parts are from 0 to 255``) and stay.
+    """
+    folded = _PLACE.sub(r"\1 N", _QUOTED.sub("'…'", error))
+    return _MEASURE.sub("N", _VALUE.sub("N", folded))
 
 
 def entries(broker: Broker, bot: str, most: int | None = None) -> Iterator[tuple[Stored, list[FailedItem]]]:

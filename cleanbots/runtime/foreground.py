@@ -8,11 +8,12 @@ from pathlib import Path
 
 from ..broker import EmbeddedServer
 from ..broker.protocol import Broker
+from ..clock import clock_at
 from ..config.model import Settings
 from ..errors import BrokerUnavailable
 from .assembly import Assembly
 from .faults import Backoff
-from .scheduler import Scheduler, worker_command
+from .scheduler import Scheduler, courier_command, worker_command
 from .stop import Stop
 
 log = logging.getLogger("cleanbots.run")
@@ -41,22 +42,29 @@ class Foreground:
         snapshot: its file.
         host: which host's workers.
         log_level: of the workers.
+        at: pretend that it is this time now (ISO, with offset); "" for the machine's own.
     """
 
-    def __init__(self, settings: Settings, snapshot: Path, host: str, log_level: str = "INFO") -> None:
+    def __init__(self, settings: Settings, snapshot: Path, host: str, log_level: str = "INFO", at: str = "") -> None:
         self._settings = settings
-        self._assembly = Assembly(settings)
+        self._assembly = Assembly(settings, clock_at(at))
+        more = ["--log-level", log_level, *(["--at", at] if at else [])]
         self._clock = self._assembly.clock
         self._stop = Stop()
         self._server: EmbeddedServer | None = None
         self._host = host
         self._snapshot = snapshot
-        self._log_level = log_level
+        self._more = more
         self._children = [
-            _Child(worker_command(snapshot, name, number, host, "--log-level", log_level), f"{name}-{number}")
+            _Child(worker_command(snapshot, name, number, host, *more), f"{name}-{number}")
             for name, worker in settings.workers.items()
             if not worker.scheduled
             for number in range(worker.hosts.get(host, 0))
+        ]
+        delivery = settings.delivery
+        self._couriers = [
+            _Child(courier_command(snapshot, channel, host, *more), f"courier-{channel}")
+            for channel in (delivery.couriers if host == (delivery.host or settings.hosts[0]) else ())
         ]
 
     def run(self, *, drain: bool, progress: Callable[[Broker], None] | None = None) -> dict[str, int]:
@@ -77,7 +85,7 @@ class Foreground:
         try:
             for warning in broker.check():
                 log.warning("%s", warning)
-            scheduler = Scheduler(self._settings, self._snapshot, self._host, broker, self._clock, self._log_level)
+            scheduler = Scheduler(self._settings, self._snapshot, self._host, broker, self._clock, self._more)
             before = broker.statistics()
             try:
                 self._until_drained(broker, scheduler, progress) if drain else self._until_stopped(scheduler)
@@ -92,6 +100,7 @@ class Foreground:
                 self._server.stop()
 
     def _until_stopped(self, scheduler: Scheduler) -> None:
+        self._children += self._couriers
         while not self._stop.wait(_STEP):
             self._look_after()
             try:
@@ -115,8 +124,17 @@ class Foreground:
             if not scheduler.idle or not broker.drained(queues):
                 continue
             if closing or not ticking:
+                self._deliver_what_is_due()
                 return
             closing = self._closing_tick(broker, ticking, before)
+
+    def _deliver_what_is_due(self) -> None:
+        for courier in self._couriers:
+            process = subprocess.Popen([*courier.command, "--once"], stdin=subprocess.DEVNULL)
+            while process.poll() is None:
+                if self._stop.wait(_STEP):
+                    process.terminate()
+                    process.wait()
 
     def _closing_tick(self, broker: Broker, ticking: list[str], before: dict[str, str]) -> bool:
         """Ask the workers for one last tick; True once every ticking bot has had it."""

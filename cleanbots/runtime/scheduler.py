@@ -42,6 +42,11 @@ def worker_command(snapshot: Path, worker: str, number: int, host: str, *more: s
     ]
 
 
+def courier_command(snapshot: Path, channel: str, host: str, *more: str) -> list[str]:
+    """Give the argument list that starts a courier's process."""
+    return [sys.executable, "-P", "-m", "cleanbots.runtime.courier", str(snapshot), channel, "--host", host, *more]
+
+
 class _Job:
     """A scheduled collector: its slots, and the process that works on the current one."""
 
@@ -66,18 +71,18 @@ class Scheduler:
         host: whose collectors.
         broker: asked for the last slot that was worked off.
         clock: what time it is.
-        log_level: of the processes it starts.
+        more: further arguments for the processes it starts.
     """
 
     def __init__(
-        self, settings: Settings, snapshot: Path, host: str, broker: Broker, clock: Clock, log_level: str = "INFO"
+        self, settings: Settings, snapshot: Path, host: str, broker: Broker, clock: Clock, more: Sequence[str] = ()
     ) -> None:
         self._settings = settings
         self._snapshot = snapshot
         self._host = host
         self._broker = broker
         self._clock = clock
-        self._log_level = log_level
+        self._more = more
         self._jobs = [
             _Job(name, worker.bots[0], Schedule.of(settings.bots[worker.bots[0]]))
             for name, worker in settings.workers.items()
@@ -132,8 +137,7 @@ class Scheduler:
                 "--slot",
                 slot,
                 *wait,
-                "--log-level",
-                self._log_level,
+                *self._more,
             )
             job.slot, job.started = slot, self._clock.monotonic()
             job.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
@@ -174,7 +178,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.error("%s", error)  # noqa: TRY400  # a sentence, no traceback
         stop.wait(1.0)
         return 1
-    scheduler = Scheduler(assembly.settings, args.snapshot, args.host, broker, assembly.clock, args.log_level)
+    more = ["--log-level", args.log_level]
+    scheduler = Scheduler(assembly.settings, args.snapshot, args.host, broker, assembly.clock, more)
     try:
         while not stop.wait(_STEP):
             try:

@@ -9,13 +9,13 @@ from ..bot import Stage
 from ..broker.protocol import Answer, Commit, Entry, EntryGuard, Output, TickGuard
 from ..clock import iso
 from ..config.model import WorkerSettings
-from ..errors import BrokerUnavailable, FrameError, NewerFrame, Retry
+from ..errors import BrokerUnavailable, FrameError, NewerFrame, Retry, lightened
 from ..event import Event, Origin
 from ..frame import FailedItem, Frame, decode, encode_events, encode_failed
 from ..report import Chunk
 from .assembly import Assembly
 from .faults import Backoff, world_at_fault
-from .group import Group, Node, Yield
+from .group import Group, Node, PoisonError, Yield
 from .heart import Heart
 from .mark import Mark, read_mark
 from .schedule import Schedule
@@ -26,6 +26,9 @@ from .watchdog import Watchdog
 log = logging.getLogger("cleanbots.worker")
 
 _FULL = Backoff(0.02, 1.0)
+
+
+_APART = "/"  # in a mark, in place of a bot: the reader that takes items apart
 
 
 class _LostError(Exception):
@@ -198,7 +201,12 @@ class StageWorker:
         units = self._units(work)
         while True:
             self._check_stop()
+            if work.mark.poisoned == _APART:
+                self._give_up(work)
+                return
             self._watchdog.watch()
+            if work.mark.slice == 1:
+                self._set_mark(work, work.mark.call(_APART))
             batch = units.take(work.mark.slice or self._slice)
             result = self._bring_through(work, batch) if batch else Yield()
             for item, error in units.take_broken():
@@ -218,23 +226,39 @@ class StageWorker:
         return Units(stage, work.frame.items, work.frame.origins, work.mark)
 
     def _fresh(self, work: _Work, count: int) -> list[Any]:
-        """Give the next *count* units again, untouched by any bot."""
+        """Give the next *count* units again, untouched by any bot.
+
+        Raises:
+            RuntimeError: if they are not the same number as before: going on would lose the others.
+        """
         again = _Work(work.entry, decode(work.entry.data), work.text, work.mark, work.origins)
-        return [unit for _, _, unit in self._units(again).take(count)]
+        units = [unit for _, _, unit in self._units(again).take(count)]
+        if len(units) != count:
+            raise RuntimeError(f"{work.entry.queue}: a report read again gave {len(units)} units instead of {count}")
+        return units
+
+    def _give_up(self, work: _Work) -> None:
+        """Put what is left of an entry into failed, whole: taking it apart kills."""
+        bot = work.entry.queue
+        result = Yield()
+        for item in work.frame.items[max(work.mark.item, 0) :]:
+            whole = Event(item, work.origins) if isinstance(item, dict) else item
+            result.fail(bot, whole, PoisonError(f"killed its worker twice while {bot} took it apart"))
+        self._commit(self._as_commit(EntryGuard(work.entry, work.text, None), result, work.origins))
 
     def _bring_through(self, work: _Work, batch: Sequence[Placed]) -> Yield:
         bot = work.entry.queue
         units = [unit for _, _, unit in batch]
         if work.mark.slice == 1:
-            return self._patiently(work, lambda: self._one_by_one(work, len(batch)))
+            return self._patiently(work, len(batch))
+        world: Exception | None = None
         try:
             return self._group.process(bot, units)
         except Exception as error:  # noqa: BLE001  # whose fault it is shows when the items go one by one
             log.debug("%s raised in a slice (%s); its items go one by one", self._group.calling, error)
-            self._lender.discard()
-            if world_at_fault(error):
-                return self._patiently(work, lambda: self._one_by_one(work, len(batch)), error)
-            return self._patiently(work, lambda: self._one_by_one(work, len(batch)))
+            world = lightened(error) if world_at_fault(error) else None
+        # Not in the handler: until it is left, the error keeps alive all that its frames hold.
+        return self._patiently(work, len(batch), world)
 
     def _one_by_one(self, work: _Work, count: int, *, world_fails: bool = False) -> Yield:
         self._lender.discard()
@@ -248,8 +272,8 @@ class StageWorker:
             work.entry.queue, self._fresh(work, count), watch, work.mark.poisoned, world_fails
         )
 
-    def _patiently(self, work: _Work, attempt: Callable[[], Yield], error: Exception | None = None) -> Yield:
-        """Try *attempt* until the world lets it through, or the bot's policy has had enough."""
+    def _patiently(self, work: _Work, count: int, error: Exception | None = None) -> Yield:
+        """Bring *count* units through one by one, until the world lets them or the bot's policy has had enough."""
         backoff: Backoff | None = None
         while True:
             if error is not None:
@@ -258,7 +282,7 @@ class StageWorker:
                 if policy.retries is not None and backoff.tries >= policy.retries:
                     if policy.then == "stop":
                         raise _StoppedError(f"{self._group.calling}: {error}")
-                    return self._one_by_one(work, _all_of(work, self._slice), world_fails=True)
+                    return self._one_by_one(work, count, world_fails=True)
                 wait = backoff.next(error.after if isinstance(error, Retry) else None)
                 log.warning("%s: %s; trying again in %.1f s", self._group.calling, error, wait)
                 self._watchdog.rest()
@@ -266,13 +290,13 @@ class StageWorker:
                     raise InterruptedWork
                 self._watchdog.watch()
             try:
-                return attempt()
+                return self._one_by_one(work, count)
             except BrokerUnavailable:
                 raise
             except Exception as raised:
                 if not world_at_fault(raised):
                     raise
-                error = raised
+                error = lightened(raised)
 
     # -- committing
 
@@ -402,13 +426,11 @@ class StageWorker:
             self._lender.discard(forget=True)
 
 
-def _all_of(work: _Work, size: int) -> int:
-    return work.mark.slice or size
-
-
 def failed_item(bot: str, item: Event | Chunk, error: Exception, at: str, origins: Mapping[str, Origin]) -> FailedItem:
     """Make a dead letter of an item that *bot* could not work off."""
-    sentence = str(error) or type(error).__name__
+    sentence = " ".join(
+        [str(error) or type(error).__name__, *(f"({note})" for note in getattr(error, "__notes__", ()))]
+    )
     if isinstance(item, Chunk):
         return FailedItem(bot, sentence, type(error).__name__, at, chunk=item)
     report = item.id.partition("-")[0]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..bot import Stage
+from ..errors import lightened
 from ..event import Event, Origin
 from .faults import world_at_fault
 from .mark import Mark
@@ -28,17 +29,21 @@ class Units:
         self._origins = origins
         self.broken: list[tuple[Any, Exception]] = []
         self._source = self._pull(mark)
-        self._ahead = next(self._source, None)
+        self._ahead: Placed | None = None
+        self._begun = False
 
     @property
     def more(self) -> bool:
         """Whether there is another unit."""
+        if not self._begun:
+            self._ahead = next(self._source, None)
+            self._begun = True
         return self._ahead is not None
 
     def take(self, count: int) -> list[Placed]:
         """Give up to *count* units."""
         taken: list[Placed] = []
-        ahead = self._ahead
+        ahead = self._ahead if self.more else None
         source = self._source
         while ahead is not None and len(taken) < count:
             taken.append(ahead)
@@ -60,7 +65,9 @@ class Units:
                 for position, unit in self._stage.units(whole):
                     if position > passed:
                         yield number, position, unit
+            except MemoryError:  # may be the fault of whatever else this process holds
+                raise
             except Exception as error:
                 if world_at_fault(error):
                     raise
-                self.broken.append((whole, error))
+                self.broken.append((whole, lightened(error)))

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..clock import clock_at
 from ..config.model import Settings
 from ..errors import CleanbotsError
 from ..services.logs import setup
@@ -82,7 +83,7 @@ def slot_lock(settings: Settings, host: str, worker: str, number: int) -> Iterat
 
 
 def _run(settings: Settings, args: argparse.Namespace, stop: Stop) -> None:
-    assembly = Assembly(settings)
+    assembly = Assembly(settings, clock_at(args.at))
     worker = settings.workers[args.worker]
     bound = {"worker": args.worker, "number": str(args.number)}
     setup(args.log_level, sys.stderr, secrets=assembly.secrets(worker.bots), bound=bound)
@@ -112,6 +113,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--slot", default="", help="collectors: the time slot that this run is for")
     parser.add_argument("--once", action="store_true", help="collectors: end when nothing is there")
     parser.add_argument("--wait", action="store_true", help="collectors: with --once, wait for what is about to come")
+    parser.add_argument("--at", default="", help="pretend that it is this time now")
     parser.add_argument("--log-level", default="INFO", help="DEBUG, INFO, WARNING or ERROR")
     return parser.parse_args(arguments)
 

@@ -107,7 +107,6 @@ class Lender:
             self._http = HttpClient()
         return self._http
 
-
     @property
     def recorder(self) -> Recorder:
         """The clearinghouse's recorder."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ..config.model import Settings, WorkerSettings
+from ..config.model import DeliverySettings, Settings, WorkerSettings
 from ..errors import ConfigError
 
 SCHEDULER = "scheduler"
@@ -65,7 +65,15 @@ def programs(settings: Settings, snapshot: Path, host: str, server: Sequence[str
     for worker in settings.workers.values():
         if not worker.scheduled:
             found += [_worker(settings, worker, number, snapshot, host) for number in _numbers(worker, host)]
+    if host == (settings.delivery.host or settings.hosts[0]):
+        found += [_courier(settings, channel, snapshot, host) for channel in settings.delivery.couriers]
     return found
+
+
+def _courier(settings: Settings, channel: str, snapshot: Path, host: str) -> Program:
+    argv = [*_python("cleanbots.runtime.courier"), str(snapshot), channel, "--host", host]
+    said = [settings.base, settings.state, settings.members, msgspec.to_builtins(settings.delivery), settings.plugins]
+    return Program(f"courier-{channel}", argv, _digest(said), int(_GRACE), directory=settings.base)
 
 
 def _worker(settings: Settings, worker: WorkerSettings, number: int, snapshot: Path, host: str) -> Program:
@@ -98,6 +106,8 @@ def fingerprint(settings: Settings, worker: WorkerSettings) -> str:
     That is the graph's own facts, its bots (not the lines at which they stand), and the limits of whom they send to.
     """
     graph = msgspec.structs.replace(settings, bots={}, workers={}, hosts=[], source="", hash="")
+    if all(settings.bots[bot].use != "output/members" for bot in worker.bots):
+        graph = msgspec.structs.replace(graph, members=None, delivery=DeliverySettings())
     bots = [msgspec.structs.replace(settings.bots[bot], line="") for bot in worker.bots]
     receivers = sorted({to for bot in bots for ids in bot.to.values() for to in ids} - set(worker.bots))
     return _digest(

@@ -93,8 +93,8 @@ def test_bad_items_fail_alone(
     assert [event["id"] for event in _arrived(broker)] == ["r-0", "r-3"]
     failed = _failed(broker)
     assert [(item.id, item.error, item.kind) for item in failed] == [
-        ("r-1", "in a bad mood", "ValueError"),
-        ("r-4", "in a bad mood", "ValueError"),
+        ("r-1", "in a bad mood (moody.py:27)", "ValueError"),
+        ("r-4", "in a bad mood (moody.py:27)", "ValueError"),
     ]
     assert failed[0].event == {"id": "r-1", "comment": "raise"}
     assert failed[0].origins == {"r": {"header": "h\n"}}
@@ -104,11 +104,12 @@ def test_bad_items_fail_alone(
 def test_memory_without_end_fails_one_item(
     server: EmbeddedServer, graph: str, broker: RedisBroker, tmp_path: Path, until: Until
 ) -> None:
-    """An item that wants more memory than there is fails like any other."""
-    _feed(broker, "pass", "eat")
+    """An item that takes all the memory there is fails like any other; what it took is free for the next one."""
+    _feed(broker, "pass", "hoard", "pass", "hoard", "pass")
     with _worker(_settings(server, graph, tmp_path)):
         until(lambda: broker.drained(["moody"]), "the queue to be worked off")
-    assert [item.kind for item in _failed(broker)] == ["MemoryError"]
+    assert [(item.id, item.kind) for item in _failed(broker)] == [("r-1", "MemoryError"), ("r-3", "MemoryError")]
+    assert [event["id"] for event in _arrived(broker)] == ["r-0", "r-2", "r-4"]
 
 
 def test_the_world_is_waited_for(
@@ -184,6 +185,6 @@ def _memory_limit() -> Iterator[None]:
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (2**32, before[1]))
+    resource.setrlimit(resource.RLIMIT_DATA, (2**30, before[1]))
     yield
     resource.setrlimit(resource.RLIMIT_DATA, before)

@@ -15,7 +15,7 @@ class MoodyParams(Params):
 
 
 class Moody(Expert[MoodyParams]):
-    """Do what the event's ``comment`` says: pass, drop, raise, wait, kill, loop, eat."""
+    """Do what the event's ``comment`` says: pass, drop, raise, wait, kill, loop, hoard."""
 
     def process(self, event: Event) -> Event | None:
         mood = str(event.get("comment", "pass"))
@@ -33,6 +33,8 @@ class Moody(Expert[MoodyParams]):
             case "loop":
                 while True:
                     time.sleep(0)
-            case "eat":
-                event["comment"] = str(len("x" * 2**34))
+            case "hoard":
+                hoard = []
+                while True:
+                    hoard.append(bytearray(2**24))
         return event
