@@ -9,8 +9,8 @@ from . import yaml
 from .finding import Finding, Path, Place, dotted
 
 MAX_FILES = 1000
-_MAPPINGS = frozenset({"bots", "fields"})
-_LISTS = frozenset({"tests", "plugins"})
+_MAPPINGS = frozenset({"bots", "fields", "calendars"})
+_LISTS = frozenset({"tests", "plugins", "members"})
 
 
 @dataclass
@@ -59,16 +59,22 @@ class Source:
         self.findings.append(Finding(*place, f"{where}: {text}" if where else text, hint))
 
 
-def load(file: FilePath) -> Source:
-    """Read *file* and all that it includes; mistakes are findings of the source, never exceptions."""
+def load(file: FilePath, need: str = "bots") -> Source:
+    """Read *file* and all that it includes; mistakes are findings of the source, never exceptions.
+
+    Args:
+        file: the main file.
+        need: the key that such a file is about; hints for an empty one name it.
+    """
     source = Source(file)
-    _Loader(source).load(file, ())
+    _Loader(source, need).load(file, ())
     return source
 
 
 class _Loader:
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, need: str) -> None:
         self.source = source
+        self.need = need
         self.seen: dict[FilePath, str] = {}
 
     def load(self, file: FilePath, chain: tuple[FilePath, ...]) -> None:
@@ -78,12 +84,16 @@ class _Loader:
         document = yaml.read(file)
         source.findings += document.findings
         if document.value is None and not document.findings and not chain:
-            source.findings.append(Finding(str(file), 1, 1, "an empty configuration", "it needs at least 'bots:'"))
+            source.findings.append(
+                Finding(str(file), 1, 1, "an empty configuration", f"it needs at least '{self.need}:'")
+            )
         if document.value is None:
             return
         if not isinstance(document.value, dict):
             place = document.places[()]
-            source.findings.append(Finding(*place, "not a mapping", "write 'bots:' and the bots below it"))
+            source.findings.append(
+                Finding(*place, "not a mapping", f"write '{self.need}:' and the {self.need} below it")
+            )
             return
         source.places.setdefault((), document.places[()])
         for name, value in document.value.items():
