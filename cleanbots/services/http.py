@@ -218,21 +218,21 @@ def _explained(url: str, timeout: float) -> Iterator[None]:
     except urllib3.exceptions.DecodeError:
         raise CleanbotsError(f"{shown(url)}: the answer's compression is damaged") from None
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise Retry(f"{shown(url)}: {_cause(error)}") from None
+        raise Retry(f"{shown(url)}: {cause(error)}") from None
 
 
-def _cause(error: BaseException) -> str:
+def cause(error: BaseException) -> str:
     """Find the operating system's or TLS's own words at the root of *error*."""
     seen: set[int] = set()
-    cause: BaseException | None = error
+    at: BaseException | None = error
     words = "the connection broke"
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted ({cause.verify_message})"
-        if isinstance(cause, ssl.SSLError):
-            return f"TLS failed ({cause.reason or 'no reason given'})"
-        if isinstance(cause, OSError) and cause.strerror:
-            words = cause.strerror[0].lower() + cause.strerror[1:]
-        cause = cause.__cause__ or cause.__context__
+    while at is not None and id(at) not in seen:
+        seen.add(id(at))
+        if isinstance(at, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted ({at.verify_message})"
+        if isinstance(at, ssl.SSLError):
+            return f"TLS failed ({at.reason or 'no reason given'})"
+        if isinstance(at, OSError) and at.strerror:
+            words = at.strerror[0].lower() + at.strerror[1:]
+        at = at.__cause__ or at.__context__
     return words
