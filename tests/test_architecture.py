@@ -33,7 +33,12 @@ LIBRARIES = {
 }
 """Library to the only places that import it."""
 
-PROCESS_ENTRIES = ("cleanbots/cli/", "cleanbots/runtime/worker.py", "cleanbots/runtime/scheduler.py")
+PROCESS_ENTRIES = (
+    "cleanbots/cli/",
+    "cleanbots/runtime/worker.py",
+    "cleanbots/runtime/scheduler.py",
+    "cleanbots/runtime/courier.py",
+)
 USES = {
     "sys.exit": PROCESS_ENTRIES,
     "exit": (),

@@ -26,6 +26,8 @@ COMMANDS: dict[str, str] = {
     "logs": "Show the workers' logs.",
     "queues": "List, peek into and clear queues.",
     "failed": "List, show, retry, drop and export failed items.",
+    "members": "List, show, check, match and import members.",
+    "deliveries": "List, show, approve, stop and repeat deliveries to members.",
     "explain": "Tell what became of an event.",
     "update": "Update downloaded data, such as Shadowserver's schema.",
     "schema": "Print a JSON Schema: of the configuration or of events.",

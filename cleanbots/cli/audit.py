@@ -25,7 +25,7 @@ def record(
     """
     line = {
         "time": iso((clock or SystemClock()).now()),
-        "user": _user(),
+        "user": user(),
         "command": command,
         "arguments": dict(arguments),
         "snapshot": snapshot,
@@ -39,7 +39,8 @@ def record(
         os.close(file)
 
 
-def _user() -> str:
+def user() -> str:
+    """Give the name of the operating system's user that runs this process, or its number."""
     uid = os.getuid()
     try:
         return pwd.getpwuid(uid).pw_name

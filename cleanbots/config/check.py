@@ -15,6 +15,7 @@ from ..harmonization import extend, harmonise
 from ..params import seconds
 from . import values
 from .complain import complain
+from .delivery import check_delivery
 from .draft import Draft, Registry, drafts
 from .finding import Finding, Path, Place, closest
 from .graph import compile_source
@@ -56,7 +57,8 @@ class Checked:
         """
         if self.settings is None:
             lines = "\n".join(str(finding) for finding in self.findings)
-            raise ConfigError(f"the configuration has {len(self.findings)} mistakes:\n{lines}")
+            number = len(self.findings)
+            raise ConfigError(f"the configuration has {number} mistake{'' if number == 1 else 's'}:\n{lines}")
         return self.settings
 
 
@@ -81,6 +83,7 @@ def check(file: FilePath, registry: Registry | None = None) -> Checked:
         _general(source)
         for draft in bots.values():
             _bot(source, draft, registry)
+        check_delivery(source, registry, bots)
         apply_rules(source, bots)
         _tests(source, bots)
     findings = sorted(set(source.findings))

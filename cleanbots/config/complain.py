@@ -11,7 +11,7 @@ from jsonschema.exceptions import ValidationError
 from ..errors import shorten
 from ..params import DURATION_PATTERN, SIZE_PATTERN
 from .finding import Path, closest
-from .shape import NAME_PATTERN, USE_PATTERN
+from .shape import MAIL_PATTERN, NAME_PATTERN, PER_MINUTE_PATTERN, TIMES_PATTERN, USE_PATTERN
 from .source import Source
 from .values import schema_of
 
@@ -28,6 +28,9 @@ _PATTERNS = {
     DURATION_PATTERN: ("is no time span", "write a number and its unit, such as 30s, 15m, 24h or 7d"),
     SIZE_PATTERN: ("is no size", "write a number and its unit, such as 64KiB, 1MiB or 20GiB"),
     NAME_PATTERN: ("is no name", "use letters, digits, '_', '-' and '.', at most 63, the first a letter or digit"),
+    MAIL_PATTERN: ("is no mail address", "write one address, such as csirt@hub.example.net"),
+    TIMES_PATTERN: ("is no factor", "write a number and x, such as 5x"),
+    PER_MINUTE_PATTERN: ("is no rate", "write a number a minute, such as 20/min"),
     USE_PATTERN: ("names no bot class", "write kind/name, the kind being collector, parser, expert or output"),
 }
 _YES_NO = frozenset({"yes", "no", "on", "off", "y", "n"})

@@ -51,7 +51,7 @@ def compile_source(source: Source, classes: Classes) -> Settings:
         catalogue=file.fields,
         plugins=[_below(base, folder) for folder in file.plugins],
         members=None if file.members is None else _below(base, file.members),
-        delivery=DeliverySettings(file.delivery.mode),
+        delivery=_delivery(source, file),
         source=str(source.file.absolute()),
     )
     return msgspec.structs.replace(settings, hash=content_hash(settings))
@@ -225,6 +225,22 @@ def _archive(file: ConfigFile) -> ArchiveSettings | None:
     if file.archive is True:
         return ArchiveSettings()
     return ArchiveSettings(seconds(file.archive.keep), size(file.archive.max))
+
+
+def _delivery(source: Source, file: ConfigFile) -> DeliverySettings:
+    entry = file.delivery
+    return DeliverySettings(
+        mode=entry.mode,
+        store=_store(source.base, file.state, entry.store),
+        host=entry.host or file.hosts[0],
+        couriers=entry.couriers,
+        written=source.value.get("delivery", {}),
+    )
+
+
+def _store(base: FilePath, state: str, store: str) -> str:
+    """Give a URL as it is, and a path below the state folder."""
+    return store if "://" in store or store.startswith("file:") else str(base / FilePath(state).expanduser() / store)
 
 
 def _below(base: FilePath, text: str) -> str:

@@ -107,9 +107,21 @@ class ArchiveSettings(msgspec.Struct, frozen=True):
 
 
 class DeliverySettings(msgspec.Struct, frozen=True):
-    """How deliveries to members are made: ``preview``, ``test`` or ``live``."""
+    """How deliveries to members are made.
+
+    Args:
+        mode: ``preview``, ``test`` or ``live``.
+        store: absolute path, or URL, of the store (may hold a reference to a secret).
+        host: on which host the couriers run.
+        couriers: channel to the parameters of its courier ``output/<channel>``, as written (secrets as references).
+        written: the whole section as written and checked; `cleanbots.clearinghouse.settings.hub_of` compiles it.
+    """
 
     mode: str = "preview"
+    store: str = ""
+    host: str = ""
+    couriers: dict[str, dict[str, Any]] = {}
+    written: dict[str, Any] = {}
 
 
 class ConfigTest(msgspec.Struct, frozen=True):

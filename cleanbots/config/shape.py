@@ -7,9 +7,12 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
-from ..params import Duration, Params, Size
+from ..params import Duration, Params, Size, Url
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
+MAIL_PATTERN = r"^[^@\s<>,;:\"()]+@[^@\s<>,;:\"()]+$"
+TIMES_PATTERN = r"^[0-9]+(\.[0-9]+)?x$"
+PER_MINUTE_PATTERN = r"^[1-9][0-9]*/min$"
 USE_PATTERN = r"^(collector|parser|expert|output)/[A-Za-z0-9_.-]+$"
 
 Name = Annotated[
@@ -109,13 +112,102 @@ class ArchiveEntry(Params):
     max: Annotated[Size, Meta(description="How much at most.")] = "20GiB"
 
 
+class SenderEntry(Params):
+    """Who mails are from."""
+
+    mail: Annotated[str, Meta(pattern=MAIL_PATTERN, description="The address.")]
+    name: Annotated[str, Meta(min_length=1, description="The name that people read.")] = "cleanbots"
+
+
+class ApproveEntry(Params):
+    """What is held until an operator approves it."""
+
+    first_to_member: Annotated[bool, Meta(description="The first live delivery of each member.")] = True
+    growth: Annotated[
+        str,
+        Meta(pattern=TIMES_PATTERN, description="Digests with so many times the new findings of their median."),
+    ] = "5x"
+    over: Annotated[int, Meta(ge=1, description="Digests with more new findings than this.")] = 500
+    members_at_once: Annotated[
+        int, Meta(ge=1, description="More members than this that would be reached for the first time within a day.")
+    ] = 50
+
+
+class DeliveryLimitEntry(Params):
+    """How fast messages may leave."""
+
+    mails_per_hour: Annotated[int, Meta(ge=1, description="Messages of one channel in an hour.")] = 600
+    per_domain: Annotated[
+        str, Meta(pattern=PER_MINUTE_PATTERN, description="Messages to one receiving domain in a minute.")
+    ] = "20/min"
+
+
+class BlackoutEntry(Params):
+    """A window in which nothing is delivered."""
+
+    from_: Annotated[str, Meta(min_length=1, description="When it begins; without an offset: the member's time.")] = (
+        field(name="from")
+    )
+    until: Annotated[str, Meta(min_length=1, description="When it ends.")]
+    except_: Annotated[Literal["urgent"], Meta(description="What is delivered all the same.")] | None = field(
+        name="except", default=None
+    )
+
+
+class DeliveryArchiveEntry(Params):
+    """How long it is kept what was delivered."""
+
+    sent: Annotated[Duration, Meta(description="The bytes of messages.")] = "60d"
+    ledger: Annotated[Duration, Meta(description="The books, without addresses.")] = "730d"
+
+
 class DeliveryEntry(Params):
-    """How deliveries to members are made."""
+    """How deliveries to members are made, and the door through which they leave."""
 
     mode: Annotated[
         Literal["preview", "test", "live"],
         Meta(description="'preview' only records, 'test' sends to the testers, 'live' sends to members."),
     ] = "preview"
+    test_to: Annotated[str, Meta(pattern=MAIL_PATTERN, description="Who gets all mail in mode 'test'.")] | None = None
+    test_url: Annotated[Url, Meta(description="Where all webhooks go in mode 'test'.")] | None = None
+    from_: SenderEntry | None = field(name="from", default=None)
+    reply_to: Annotated[str, Meta(pattern=MAIL_PATTERN, description="Where people read the answers.")] | None = None
+    bounces: (
+        Annotated[str, Meta(pattern=MAIL_PATTERN, description="Envelope sender; gets a suffix for each mail.")] | None
+    ) = None
+    operator: (
+        Annotated[str, Meta(pattern=MAIL_PATTERN, description="Who is told what waits for an operator.")] | None
+    ) = None
+    phone: Annotated[str, Meta(description="Shown in mails.")] = ""
+    privacy: Annotated[Url, Meta(description="Address of the privacy statement, shown in mails.")] | None = None
+    domain: (
+        Annotated[str, Meta(min_length=1, description="The hub's domain, for Message-IDs; that of 'from' unless said.")]
+        | None
+    ) = None
+    reference: Annotated[
+        str, Meta(pattern=r"^[A-Z][A-Z0-9]{0,7}$", description="Begins references: MP in MP-20261120-0042.")
+    ] = "CB"
+    subject: Annotated[str, Meta(min_length=1, max_length=30, description="Begins subjects.")] | None = None
+    texts: Annotated[str, Meta(min_length=1, description="Folder with texts that override ours.")] | None = None
+    store: Annotated[
+        str,
+        Meta(min_length=1, description="Where findings and deliveries are kept: a file, or a postgresql:// URL."),
+    ] = "clearinghouse.db"
+    host: (
+        Annotated[Name, Meta(description="On which host the couriers run; the first of 'hosts' unless said.")] | None
+    ) = None
+    couriers: Annotated[
+        dict[Name, dict[str, Any]],
+        Meta(description="Channels that run: name to the parameters of the courier output/NAME."),
+    ] = field(default_factory=dict)
+    settle: Annotated[Duration, Meta(description="A due digest waits until nothing came for so long …")] = "15m"
+    settle_max: Annotated[Duration, Meta(description="… but at most so long.")] = "60m"
+    approve: ApproveEntry = ApproveEntry()
+    limits: DeliveryLimitEntry = DeliveryLimitEntry()
+    blackout: Annotated[list[BlackoutEntry], Meta(description="When nothing is delivered.")] = field(
+        default_factory=list
+    )
+    archive: DeliveryArchiveEntry = DeliveryArchiveEntry()
 
 
 class TestEntry(Params):

@@ -12,7 +12,9 @@ from cleanbots.config.schema import FILE, config_schema, encoded
 from cleanbots.data import data_path
 from cleanbots.plugins import discover
 
-EXAMPLES = sorted(data_path("config", "examples").glob("*.yaml"))
+EXAMPLES = sorted(
+    set(data_path("config", "examples").glob("*.yaml")) - {data_path("config", "examples", "members.yaml")}
+)
 
 
 def valid(schema, text: str) -> bool:

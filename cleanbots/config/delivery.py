@@ -1,0 +1,133 @@
+"""Check the section ``delivery:``, beyond what its schema says: what must be there before anything may leave."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from ..bot import Courier
+from ..errors import PluginError
+from ..params import seconds
+from . import values
+from .complain import complain
+from .draft import Draft, Registry
+from .finding import Path, closest
+from .source import Source
+
+_DOOR = ("test", "live")
+
+
+def check_delivery(source: Source, registry: Registry, bots: dict[str, Draft]) -> None:
+    """Note what is wrong with the section ``delivery:``, and couriers that stand among the bots."""
+    for draft in bots.values():
+        if draft.bot is not None and issubclass(draft.bot, Courier):
+            hint = f"write 'couriers: {{{draft.entry['use'].partition('/')[2]}: …}}' in 'delivery:'"
+            source.find(
+                (*draft.at, "use"), "a courier takes deliveries, not events, so it is no part of the graph", hint
+            )
+    entry = source.value.get("delivery")
+    if not isinstance(entry, dict):
+        return
+    _door(source, entry)
+    _times(source, entry)
+    _host(source, entry)
+    couriers = entry.get("couriers")
+    for name, params in couriers.items() if isinstance(couriers, dict) else ():
+        if isinstance(params, dict):
+            _courier(source, registry, name, params)
+
+
+def _door(source: Source, entry: dict[str, Any]) -> None:
+    """Before the door opens, it must be said who sends, to whom, and by what."""
+    mode = entry.get("mode")
+    if mode not in _DOOR:
+        return
+    at: Path = ("delivery", "mode")
+    if mode == "test" and "test_to" not in entry:
+        source.find(at, "mode 'test' needs to know the testers", "add 'test_to:' with their mail address")
+    if "from" not in entry:
+        source.find(at, f"mode {mode!r} needs to know who sends", "add 'from: {mail: …, name: …}'")
+    if not entry.get("couriers"):
+        source.find(at, f"mode {mode!r} needs a courier, or nothing ever leaves", "add 'couriers: {mail: {…}}'")
+    if "members" not in source.value:
+        source.find(at, f"mode {mode!r} needs to know the members", "add 'members: members.yaml' at the top")
+    reply_to = entry.get("reply_to")
+    if isinstance(reply_to, str) and reply_to.partition("@")[0].replace("-", "").lower() == "noreply":
+        source.find(("delivery", "reply_to"), "members answer to this address", "write one that people read")
+
+
+def _times(source: Source, entry: dict[str, Any]) -> None:
+    settle, most = _seconds(entry.get("settle", "15m")), _seconds(entry.get("settle_max", "60m"))
+    if settle is not None and most is not None and settle > most:
+        at: Path = ("delivery", "settle_max" if "settle_max" in entry else "settle")
+        source.find(at, "'settle' is longer than 'settle_max'", "make 'settle_max' the longer of the two")
+    archive = entry.get("archive")
+    for name, text in archive.items() if isinstance(archive, dict) else ():
+        if _seconds(text) == 0:
+            source.find(("delivery", "archive", name), f"{text!r} is no time at all", "write a longer time")
+    windows = entry.get("blackout")
+    for number, window in enumerate(windows if isinstance(windows, list) else ()):
+        if isinstance(window, dict):
+            _window(source, window, ("delivery", "blackout", number))
+
+
+def _window(source: Source, window: dict[str, Any], at: Path) -> None:
+    moments = []
+    for name in ("from", "until"):
+        text = window.get(name)
+        if not isinstance(text, str):
+            return  # the schema's finding says more
+        try:
+            moments.append(datetime.fromisoformat(text))
+        except ValueError:
+            source.find((*at, name), f"{text!r} is no time", "write for example 2026-12-24T16:00")
+    # A time without an offset is each member's own; for the order, any zone will do.
+    known = [moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in moments]
+    if len(known) == 2 and known[1] <= known[0]:
+        source.find((*at, "until"), "the window ends before it begins", "exchange 'from' and 'until', or correct one")
+
+
+def _host(source: Source, entry: dict[str, Any]) -> None:
+    host, hosts = entry.get("host"), source.value.get("hosts", ["main"])
+    if isinstance(host, str) and isinstance(hosts, list) and host not in hosts:
+        known = [name for name in hosts if isinstance(name, str)]
+        source.find(("delivery", "host"), f"there is no host {host!r}", closest(host, known, "see 'hosts:'"))
+
+
+def _courier(source: Source, registry: Registry, name: str, params: dict[str, Any]) -> None:
+    at: Path = ("delivery", "couriers", name)
+    use = f"output/{name}"
+    if use not in registry.names():
+        hint = closest(use, [known for known in registry.names() if known.startswith("output/")])
+        hint = hint if hint.startswith("did") else "'cleanbots bots list' shows all"
+        source.find(at, f"there is no courier {use!r}", hint, key=True)
+        return
+    try:
+        bot = registry.load(use)
+    except PluginError as error:
+        source.find(at, str(error), "mend the plugin that it comes from", key=True)
+        return
+    if not issubclass(bot, Courier):
+        source.find(at, f"{use!r} takes events, so it is no courier", "make it a bot of the graph", key=True)
+        return
+    struct = bot.params_type()
+    fits = complain(source, struct, params, at)
+    for path, text in values.secrets(params, struct).items():
+        if not values.is_reference(text):
+            source.find((*at, *path), "a secret in plain text", values.HINT)
+    resolved, missing = values.looked_up(params, struct, source.base)
+    for path, reason in missing.items():
+        source.find((*at, *path), reason, "set it where cleanbots is started, or correct the reference")
+    if not fits:
+        return
+    try:
+        msgspec.convert(params if missing else resolved, struct)
+    except msgspec.ValidationError as error:
+        source.find(at, str(error).partition(" - at `")[0], f"see 'cleanbots bots describe {use}'")
+
+
+def _seconds(text: Any) -> float | None:
+    try:
+        return seconds(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
