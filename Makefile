@@ -35,7 +35,10 @@ format: $(READY)
 	@$(BIN)/ruff format .
 
 docs: $(READY)
-	@$(BIN)/python -m cleanbots.docs
+	@$(BIN)/cleanbots fields --markdown > docs/fields.md
+	@$(BIN)/cleanbots bots pages docs/bots
+	@$(BIN)/cleanbots schema events > harmonization/event.schema.json
+	@$(BIN)/python -m cleanbots.config.schema
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks
