@@ -319,8 +319,9 @@ class Parser(Stage[P, Chunk]):
         return Event(fields)
 
     def origin(self, report: Chunk) -> Origin:
-        """Give what is kept once for all events of a report (`Event.original` needs it)."""
-        return {"header": report.header.decode(report.encoding or "utf-8", "replace")} if report.header else {}
+        """Give what is kept once for all events of a report: its name, and its header, for `Event.original`."""
+        header = report.header.decode(report.encoding or "utf-8", "replace")
+        return {name: text for name, text in (("name", report.name), ("header", header)) if text}
 
     def process_batch(self, items: list[Chunk], out: Outlet) -> None:
         """Parse each report whole."""

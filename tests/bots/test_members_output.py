@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy
 
-from cleanbots import Context, Event, Outlet, Retry
+from bots.outputs.members import Members
+from cleanbots import Context, Event, Outlet, Params, Retry
 from cleanbots.clearinghouse.members import Registry
 from cleanbots.clearinghouse.recorder import Recorder
 from cleanbots.clearinghouse.store import open_store
 from cleanbots.clock import FixedClock
-from cleanbots.testing import load, run
+from cleanbots.testing import run
 
 START = datetime(2026, 11, 20, 7, 30, tzinfo=UTC)
 MEMBERS = """
@@ -44,8 +45,7 @@ def bot(store, tmp_path):
     """The bot with a real recorder."""
     (tmp_path / "members.yaml").write_text(MEMBERS)
     registry = Registry.load(tmp_path / "members.yaml")
-    cls = load("output/members")
-    return cls(cls.params_type()(), Context(services=Lent(Recorder(store, lambda: registry, FixedClock(START)))))
+    return Members(Params(), Context(services=Lent(Recorder(store, lambda: registry, FixedClock(START)))))
 
 
 def event(number):
@@ -75,5 +75,5 @@ def test_a_store_that_is_away_keeps_the_work(bot, store):
 
 def test_it_is_an_output_like_others():
     """It is found by its name and runs in `testing.run`."""
-    result = run(load("output/members"), [{"id": "r-1", "source.ip": "192.0.2.1"}])
+    result = run(Members, [{"id": "r-1", "source.ip": "192.0.2.1"}])
     assert (result.paths, result.failed) == ({}, [])

@@ -167,7 +167,7 @@ def test_failed_items_are_listed_exported_and_retried(graph):
     graph.until(lambda: len(graph.lines()) == 2)
     dropped = graph("failed", "drop", "--error", "not an IP", "--yes")
 
-    assert listed["mark"]["error"] == "the table '…' is missing"
+    assert listed["mark"]["error"] == "the table '…' is missing (mark.py:13)"
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert sorted((row["bot"], row["line"], row["raw"].strip()) for row in rows) == [
         ("mark", 1, "192.0.2.1"),

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from cleanbots import Event, Expert, Params, Secret
+from cleanbots.data import data_path
 from cleanbots.errors import PluginError
 from cleanbots.plugins import discover
 from cleanbots.testing import compliance
@@ -12,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES: dict[str, dict[str, object]] = {
     "collector/file": {"path": "in"},
     "expert/asn": {"database": "asn.mmdb"},
+    "expert/constituency": {"members": str(data_path("config", "examples", "members.yaml"))},
     "expert/filter": {"rules": {"scans": 'classification.type == "scanner"'}},
     "expert/geoip": {"database": "city.mmdb"},
     "expert/set": {"assign": {"malware.name": "example"}},

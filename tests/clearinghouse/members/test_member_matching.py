@@ -306,3 +306,18 @@ def test_who_is_only_informed_now_is_not_told_as_holder(tmp_path):
 
     assert roles(after.match(event).matches) == {"n": "act", "p": "inform"}
     assert not after.still_holds(event, before, date(2026, 11, 20))
+
+
+def test_whose_name_it_is_stays_told_after_its_network_went(tmp_path):
+    """A page on a member's own name concerns it still when the address is somebody else's by now; another's page doesn't."""
+    page = {"source.ip": "198.51.100.5", "time.source": "2026-06-29T12:00:00+00:00", "tlp": "AMBER"}
+    networks = [{"prefix": "198.51.100.0/25", "until": "2026-06-30"}]
+    known = registry(tmp_path, member("p", *networks, domains=["p.example"]), member("n", "198.51.100.0/24"))
+
+    def holds(url: str) -> bool:
+        event = {**page, "source.url": url}
+        acting = next(match for match in known.match(event).matches if match.member == "p" and match.axis == "network")
+        return known.still_holds(event, acting, date(2026, 7, 2))
+
+    assert holds("https://shop.p.example/login")
+    assert not holds("https://shop.other.example/login")
