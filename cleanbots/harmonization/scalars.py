@@ -286,6 +286,6 @@ def _closest(word: str, allowed: frozenset[str]) -> str:
     Misspelt words begin alike or have their letters in another order; to compare with those only keeps bad feeds fast.
     """
     letters = sorted(word)
-    alike = [each for each in sorted(allowed) if each[0] == word[0] or sorted(each) == letters]
+    alike = [each for each in sorted(allowed) if each[:1] == word[:1] or sorted(each) == letters]
     close = get_close_matches(word, alike, n=5)
     return max(close, key=lambda each: sorted(each) == letters, default="")

@@ -148,6 +148,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("source.geolocation.cc", "12", "must look like"),
     ("malware.hash.md5", "abc", "32 hexadecimal"),
     ("tlp", "PURPLE", "AMBER+STRICT"),
+    ("tlp", "TLP:", "AMBER+STRICT"),
     ("classification.type", "foobar", "must be one of"),
     ("product.vulnerabilities", "cve-26-1", "no CVE id"),
     ("classification.type", "phising", "did you mean 'phishing'?"),
