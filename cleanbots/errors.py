@@ -67,6 +67,10 @@ class InvalidRow(CleanbotsError, ValueError):
     """A piece of a report that can't be read as a row; the text says what is wrong with it."""
 
 
+class UnreadableReport(CleanbotsError):
+    """A report that can't be opened or read to its end; the text says which, and why."""
+
+
 class FrameError(CleanbotsError):
     """Bytes from a queue that are not a frame."""
 

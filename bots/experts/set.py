@@ -15,14 +15,14 @@ class SetParams(Params):
     """Parameters of ``expert/set``."""
 
     when: Annotated[str, Meta(description="Only events that meet this expression; all if it is empty.")] = ""
-    rename: Annotated[dict[str, str], Meta(description="Old name of a field to its new one.")] = {}  # noqa: RUF012  # frozen
+    rename: Annotated[dict[str, str], Meta(description="Old name of a field to its new one.")] = {}
     assign: Annotated[
         dict[str, Any],
         Meta(
             description="Field to its value. In a text {source.ip} stands for that field, and {{ for a brace; if a "
             "field it names is missing, nothing is set. '{source.ip}' alone takes the value over as it is."
         ),
-    ] = {}  # noqa: RUF012  # frozen
+    ] = {}
     drop: Annotated[
         tuple[str, ...], Meta(description="Fields to remove; * stands for any characters, e.g. extra.*.")
     ] = ()

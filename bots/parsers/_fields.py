@@ -24,8 +24,8 @@ class FieldParams(Params):
     type_translation: Annotated[
         dict[str, str],
         Meta(description="The source's word for a type to `classification.type`, e.g. `bot: infected-system`."),
-    ] = {}  # noqa: RUF012  # frozen
-    constants: Annotated[dict[str, Any], Meta(description="Fields with one value for all events.")] = {}  # noqa: RUF012  # frozen
+    ] = {}
+    constants: Annotated[dict[str, Any], Meta(description="Fields with one value for all events.")] = {}
     time_format: Annotated[
         str,
         Meta(
@@ -45,20 +45,20 @@ class FieldParams(Params):
     default_url_scheme: Annotated[
         str, Meta(pattern="^([a-z][a-z0-9+.-]*)?$", description="Put before URLs that lack it, e.g. `http`.")
     ] = ""
-    json_fields: Annotated[list[str], Meta(description="Fields whose text is JSON, e.g. `extra.tags`.")] = []  # noqa: RUF012  # frozen
+    json_fields: Annotated[list[str], Meta(description="Fields whose text is JSON, e.g. `extra.tags`.")] = []
     required: Annotated[
         list[str], Meta(description="Fields that must have a good value; without one the row fails.")
-    ] = []  # noqa: RUF012  # frozen
+    ] = []
     compose: Annotated[
         dict[str, str],
         Meta(description="Field to a template of the source's values, e.g. `source.url: http://{host}{path}`."),
-    ] = {}  # noqa: RUF012  # frozen
+    ] = {}
     keep: Annotated[
         dict[str, str], Meta(description="Only rows where each of these values matches its regular expression.")
-    ] = {}  # noqa: RUF012  # frozen
+    ] = {}
     skip: Annotated[
         dict[str, str], Meta(description="No rows where one of these values matches its regular expression.")
-    ] = {}  # noqa: RUF012  # frozen
+    ] = {}
 
     def __post_init__(self) -> None:
         """Check what a schema can't say."""

@@ -33,7 +33,7 @@ class CsvParams(FieldParams):
     )
     header: Annotated[bool, Meta(description="Whether the first row names the columns.")] = True
     skip_lines: Annotated[int, Meta(ge=0, description="How many lines at the start are no part of the table.")] = 0
-    comments: Annotated[list[str], Meta(description="Lines that begin with one of these are skipped, e.g. `#`.")] = []  # noqa: RUF012  # frozen
+    comments: Annotated[list[str], Meta(description="Lines that begin with one of these are skipped, e.g. `#`.")] = []
     encoding: Annotated[str, Meta(description="The character set; by default what the source declares, or UTF-8.")] = ""
 
     def __post_init__(self) -> None:

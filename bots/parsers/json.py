@@ -37,7 +37,7 @@ class JsonParams(FieldParams):
                 "field, or to a list of fields that is tried until the value fits one."
             )
         ),
-    ] = {}  # noqa: RUF012  # frozen
+    ] = {}
     records: Annotated[
         str, Meta(description="Keys, joined by dots, that lead to the list of objects; by default the document is it.")
     ] = ""

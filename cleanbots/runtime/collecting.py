@@ -13,14 +13,14 @@ import msgspec
 
 from ..bot import Collector, Parser
 from ..broker.protocol import DONE, Answer, Broker, Commit, Output, ReportGuard, TickGuard
-from ..clock import iso
 from ..config.values import resolve
 from ..cutter import Piece, Position, cut
-from ..errors import BrokerUnavailable
-from ..frame import FailedItem, encode_chunks, encode_failed
+from ..errors import BrokerUnavailable, InvalidRow, UnreadableReport
+from ..frame import encode_chunks
 from ..report import Chunk, Cut, Report
 from ..services.archive import Archive, Recording, Tee
 from .assembly import Assembly, report_fields
+from .commits import Commits
 from .faults import Backoff, world_at_fault
 from .stop import InterruptedWork, Stop
 
@@ -71,8 +71,7 @@ class CollectorWorker:
         self._lender = assembly.lender(self._broker)
         self._targets = [target for targets in self._settings.bots[bot].to.values() for target in targets]
         self._cut = self._common_cut()
-        self._limits = assembly.limits(self._settings.bots)
-        self._failed_limits = assembly.failed_limits(self._settings.bots)
+        self._commits = Commits(assembly)
         keep = self._settings.archive
         self._archive = None if keep is None else Archive(assembly.state / "archive")
         self._untold: list[Report] = []
@@ -220,30 +219,23 @@ class CollectorWorker:
             outputs = [Output(target, data, 1) for target in self._targets]
         broken = self._broken(chunk, piece, counters)
         guard = ReportGuard(self._id, report.id, text, then, report.cursor if piece.final else None)
-        self._commit(guard, outputs, broken, counters)
+        self._commit(self._commits.make(guard, outputs, broken, counters))
         return then
 
     def _broken(self, chunk: Chunk, piece: Piece, counters: dict[str, int]) -> list[Output]:
         """Make dead letters, for the parsers, of the records that can't be cut."""
-        if not piece.broken:
+        items = [
+            (
+                msgspec.structs.replace(chunk, payload=broken.payload, line=broken.line),
+                InvalidRow(f"line {broken.line}: {broken.reason}"),
+            )
+            for broken in piece.broken
+        ]
+        if not items:
             return []
-        at = iso(self._assembly.clock.now().replace(microsecond=0))
-        outputs = []
         for target in self._targets:
-            letters = [
-                FailedItem(
-                    target,
-                    f"line {broken.line}: {broken.reason}",
-                    "InvalidRow",
-                    at,
-                    chunk=msgspec.structs.replace(chunk, payload=broken.payload, line=broken.line),
-                )
-                for broken in piece.broken
-            ]
-            outputs.append(Output(target, encode_failed(letters), len(letters)))
-            counters[f"{target}:in"] = len(letters)
-            counters[f"{target}:failed"] = len(letters)
-        return outputs
+            counters[f"{target}:in"] = counters[f"{target}:failed"] = len(items)
+        return [self._commits.letters(target, items) for target in self._targets]
 
     def _set_aside(self, report: Report, error: Exception, text: str, known: _Collected) -> None:
         """Put a report that can't be read into the collector's failed, once; it is tried again with each slot."""
@@ -251,24 +243,12 @@ class CollectorWorker:
         if known.error == sentence:
             return
         log.error("%s: %s", self._id, sentence)
-        at = iso(self._assembly.clock.now().replace(microsecond=0))
         chunk = Chunk(report.id, b"", known.line, name=report.name)
-        letter = FailedItem(self._id, sentence, type(error).__name__, at, chunk=chunk)
         then = _encode(_Collected(known.offset, known.line, sentence)).decode()
-        failed = [Output(self._id, encode_failed([letter]), 1)]
-        self._commit(ReportGuard(self._id, report.id, text, then), [], failed, {f"{self._id}:failed": 1})
+        guard = ReportGuard(self._id, report.id, text, then)
+        self._commit(self._commits.failure(guard, self._id, chunk, UnreadableReport(sentence)))
 
-    def _commit(
-        self, guard: ReportGuard, outputs: list[Output], failed: list[Output], counters: dict[str, int]
-    ) -> None:
-        commit = Commit(
-            guard=guard,
-            outputs=outputs,
-            failed=failed,
-            limits={output.queue: self._limits[output.queue] for output in outputs},
-            failed_limits={output.queue: self._failed_limits[output.queue] for output in failed},
-            counters=counters,
-        )
+    def _commit(self, commit: Commit) -> None:
         backoff = Backoff(0.02, 1.0)
         while True:
             result = self._broker.commit(commit)

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..bot import Stage
-from ..broker.protocol import Answer, Commit, Entry, EntryGuard, Output, TickGuard
+from ..broker.protocol import Answer, Commit, Entry, EntryGuard, TickGuard
 from ..clock import iso
 from ..config.model import WorkerSettings
 from ..errors import BrokerUnavailable, FrameError, NewerFrame, Retry, lightened
 from ..event import Event, Origin
-from ..frame import FailedItem, Frame, decode, encode_events, encode_failed
+from ..frame import Frame, decode
 from ..report import Chunk
 from .assembly import Assembly
+from .commits import Commits
 from .faults import Backoff, world_at_fault
 from .group import Group, Node, PoisonError, Yield
 from .heart import Heart
@@ -77,8 +78,7 @@ class StageWorker:
         self._queues = list(reversed(worker.bots))
         self._slice = min(bots[bot].slice for bot in worker.bots)
         self._watchdog = Watchdog(assembly.clock, max(bots[bot].time_limit for bot in worker.bots))
-        self._limits = assembly.limits(bots)
-        self._failed_limits = assembly.failed_limits(bots)
+        self._commits = Commits(assembly)
         self._schedules = {bot: s for bot in worker.bots if (s := Schedule.of(bots[bot])) is not None}
         self._heart = Heart(assembly.broker, consumer, self._settings.lease)
         self._claim_after = 0.0
@@ -215,7 +215,7 @@ class StageWorker:
             finished = not units.more
             mark = work.mark if not batch else work.mark.advance(batch[-1][0], batch[-1][1], len(batch))
             guard = EntryGuard(work.entry, work.text, None if finished else mark.text())
-            self._commit(self._as_commit(guard, result, work.origins))
+            self._commit(self._commits.of(guard, result, work.origins, self._lender.staged()))
             self._tell(result)
             if finished:
                 return
@@ -244,7 +244,9 @@ class StageWorker:
         for item in work.frame.items[max(work.mark.item, 0) :]:
             whole = Event(item, work.origins) if isinstance(item, dict) else item
             result.fail(bot, whole, PoisonError(f"killed its worker twice while {bot} took it apart"))
-        self._commit(self._as_commit(EntryGuard(work.entry, work.text, None), result, work.origins))
+        self._commit(
+            self._commits.of(EntryGuard(work.entry, work.text, None), result, work.origins, self._lender.staged())
+        )
 
     def _bring_through(self, work: _Work, batch: Sequence[Placed]) -> Yield:
         bot = work.entry.queue
@@ -300,45 +302,6 @@ class StageWorker:
 
     # -- committing
 
-    def _as_commit(self, guard: EntryGuard | TickGuard, result: Yield, origins: Mapping[str, Origin]) -> Commit:
-        outputs = [
-            Output(bot, self._encode(bot, events, origins, result), len(events))
-            for bot, events in result.queues.items()
-            if events
-        ]
-        failed = [self._as_failed(bot, items, origins) for bot, items in result.failed.items()]
-        return Commit(
-            guard=guard,
-            outputs=[output for output in outputs if output.count],
-            failed=failed,
-            limits={output.queue: self._limits[output.queue] for output in outputs},
-            failed_limits={output.queue: self._failed_limits[output.queue] for output in failed},
-            counters=result.counters,
-            state=self._lender.staged(),
-        )
-
-    def _encode(self, bot: str, events: list[Event], origins: Mapping[str, Origin], result: Yield) -> bytes:
-        try:
-            return encode_events([event.fields for event in events], origins)
-        except FrameError:
-            good = []
-            for event in events:
-                try:
-                    encode_events([event.fields], {})
-                    good.append(event)
-                except FrameError as error:
-                    plain: dict[str, Any] = {name: event.fields[name] for name in ("id", "raw") if name in event.fields}
-                    result.fail(bot, Event(plain), error)
-            events[:] = good
-            return encode_events([event.fields for event in events], origins)
-
-    def _as_failed(
-        self, bot: str, items: Sequence[tuple[Event | Chunk, Exception]], origins: Mapping[str, Origin]
-    ) -> Output:
-        at = iso(self._assembly.clock.now().replace(microsecond=0))
-        letters = [failed_item(bot, item, error, at, origins) for item, error in items]
-        return Output(bot, encode_failed(letters), len(letters))
-
     def _commit(self, commit: Commit) -> None:
         _FULL.reset()
         while True:
@@ -384,16 +347,8 @@ class StageWorker:
 
     def _bury(self, entry: Entry, error: FrameError) -> None:
         """Put an entry that is no frame into failed: it would stop the queue for ever."""
-        at = iso(self._assembly.clock.now().replace(microsecond=0))
-        letter = FailedItem(entry.queue, str(error), type(error).__name__, at, chunk=Chunk("", entry.data))
-        self._commit(
-            Commit(
-                EntryGuard(entry, entry.mark, None),
-                failed=[Output(entry.queue, encode_failed([letter]), 1)],
-                failed_limits={entry.queue: self._failed_limits[entry.queue]},
-                counters={f"{entry.queue}:failed": 1},
-            )
-        )
+        guard = EntryGuard(entry, entry.mark, None)
+        self._commit(self._commits.failure(guard, entry.queue, Chunk("", entry.data), error))
 
     def _check_stop(self) -> None:
         if self._stop.requested:
@@ -421,18 +376,6 @@ class StageWorker:
 
     def _commit_tick(self, guard: TickGuard, result: Yield) -> None:
         try:
-            self._commit(self._as_commit(guard, result, {}))
+            self._commit(self._commits.of(guard, result, {}, self._lender.staged()))
         except _LostError:
             self._lender.discard(forget=True)
-
-
-def failed_item(bot: str, item: Event | Chunk, error: Exception, at: str, origins: Mapping[str, Origin]) -> FailedItem:
-    """Make a dead letter of an item that *bot* could not work off."""
-    sentence = " ".join(
-        [str(error) or type(error).__name__, *(f"({note})" for note in getattr(error, "__notes__", ()))]
-    )
-    if isinstance(item, Chunk):
-        return FailedItem(bot, sentence, type(error).__name__, at, chunk=item)
-    report = item.id.partition("-")[0]
-    kept = {report: origins[report]} if report in origins else {}
-    return FailedItem(bot, sentence, type(error).__name__, at, event=item.fields, origins=kept)
