@@ -2,18 +2,8 @@
 
 from msgspec import Meta
 
-from .bot import (
-    BatchExpert,
-    BatchOutput,
-    Collector,
-    Context,
-    Courier,
-    Expert,
-    Outlet,
-    Output,
-    Parser,
-    Router,
-)
+from .bot import BatchExpert, BatchOutput, Collector, Courier, Expert, Outlet, Output, Parser, Router
+from .context import Context
 from .errors import InvalidRow, InvalidValue, Retry
 from .event import Event
 from .formats import CsvParser, JsonLinesParser, JsonParser, Row, RowParser

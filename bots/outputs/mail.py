@@ -4,7 +4,8 @@ from ipaddress import ip_address
 from typing import Annotated, Literal
 
 from cleanbots import Meta
-from cleanbots.bot import Context, Courier
+from cleanbots.bot import Courier
+from cleanbots.context import Context
 from cleanbots.message import Message, Outcome
 from cleanbots.params import Duration, Params, Port, Secret, seconds
 

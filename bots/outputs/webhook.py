@@ -6,8 +6,9 @@ from email.utils import parsedate_to_datetime
 from typing import Annotated
 
 from cleanbots import Meta
-from cleanbots.bot import Context, Courier
+from cleanbots.bot import Courier
 from cleanbots.clearinghouse.webhook.signatures import sign
+from cleanbots.context import Context
 from cleanbots.errors import Retry
 from cleanbots.message import Message, Outcome
 from cleanbots.params import Duration, Params, seconds

@@ -230,7 +230,7 @@ class Broker(Protocol):
         ...
 
     def claim_keys(self, bot: str, keys: Sequence[bytes], owners: Sequence[str], window: float) -> list[str]:
-        """Deduplicate: give each key's owner (see `cleanbots.bot.Cache`); one answer per key, in their order."""
+        """Deduplicate: give each key's owner (see `cleanbots.context.Cache`); one answer per key, in their order."""
         ...
 
     def durable(self, timeout: float) -> bool:

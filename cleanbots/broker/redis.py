@@ -196,7 +196,7 @@ class RedisBroker:
         return {key.decode(): value for key, value in self._hash(self._keys.state(bot)).items()}
 
     def claim_keys(self, bot: str, keys: Sequence[bytes], owners: Sequence[str], window: float) -> list[str]:
-        """Deduplicate: give each key's owner (see `cleanbots.bot.Cache`)."""
+        """Deduplicate: give each key's owner (see `cleanbots.context.Cache`)."""
         return self._seen.claim(bot, keys, owners, window)
 
     # -- looking ---------------------------------------------------------------------------------------------------

@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
-from ..bot import Context, Courier
+from ..bot import Courier
 from ..clock import Clock, SystemClock
 from ..config.model import Settings
 from ..config.values import lookup, resolve
+from ..context import Context
 from ..errors import CleanbotsError, ConfigError
 from ..message import Message, Outcome
 from ..plugins import Registry as Plugins

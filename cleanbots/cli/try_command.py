@@ -9,9 +9,10 @@ import msgspec
 import orjson
 import yaml
 
-from ..bot import Collector, Context, Stage
+from ..bot import Collector, Stage
 from ..charset import is_known
 from ..clock import SystemClock, iso
+from ..context import Context
 from ..errors import CleanbotsError, InvalidValue, UnknownField, shorten
 from ..event import Event
 from ..report import Chunk, Report

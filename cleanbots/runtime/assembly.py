@@ -7,12 +7,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ..bot import Bot, Context, Recorder
+from ..bot import Bot
 from ..broker import connect
 from ..broker.protocol import Broker, Limit
 from ..clock import Clock, SystemClock, iso
 from ..config.model import BotSettings, Settings
 from ..config.values import looked_up, resolve, resolve_text, secrets
+from ..context import Context, Recorder
 from ..errors import ConfigError
 from ..harmonization import extend, harmonise
 from ..plugins import Registry, discover

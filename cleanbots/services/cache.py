@@ -6,7 +6,7 @@ from ..broker.protocol import Broker
 
 
 class BrokerCache:
-    """Remembers keys for a time, shared by all workers of a graph; implements `cleanbots.bot.Cache`.
+    """Remembers keys for a time, shared by all workers of a graph; implements `cleanbots.context.Cache`.
 
     Args:
         broker: where the keys are remembered.

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from ..bot import Cache, Http, Recorder, State, Tables
 from ..broker.protocol import Broker
+from ..context import Cache, Http, Recorder, State, Tables
 from .cache import BrokerCache
 
 

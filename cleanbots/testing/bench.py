@@ -7,7 +7,8 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from ..bot import DEFAULT, Bot, Context, Failure, Parser, Stage
+from ..bot import DEFAULT, Bot, Failure, Parser, Stage
+from ..context import Context
 from ..cutter import cut
 from ..errors import InvalidRow
 from ..event import Event, Origin

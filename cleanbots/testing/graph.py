@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
-from ..bot import Context, Failure, Parser, Stage
+from ..bot import Failure, Parser, Stage
 from ..clock import Clock, FixedClock, SystemClock
 from ..config.model import BotSettings, Settings
+from ..context import Context
 from ..errors import ConfigError
 from ..plugins import Registry
 from ..report import Cut

@@ -6,8 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..bot import DEFAULT, Bot, Collector, Context, Failure, Stage
+from ..bot import DEFAULT, Bot, Collector, Failure, Stage
 from ..clock import Clock, FixedClock, SystemClock
+from ..context import Context
 from ..errors import PluginError
 from ..event import Event
 from ..plugins import discover

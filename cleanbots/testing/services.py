@@ -5,8 +5,8 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
-from ..bot import Http, Table, Tables
 from ..clock import Clock
+from ..context import Http, Table, Tables
 from ..errors import Retry
 from ..event import Event
 from ..services.tables import TablesService
@@ -16,7 +16,7 @@ Page = bytes | str | Exception | Callable[[Mapping[str, str]], bytes]
 
 
 class MemoryCache:
-    """A `cleanbots.bot.Cache` whose windows run on *clock*."""
+    """A `cleanbots.context.Cache` whose windows run on *clock*."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -36,7 +36,7 @@ class MemoryCache:
 
 
 class MemoryState:
-    """A `cleanbots.bot.State` in a dict, open to a test's eyes as ``values``."""
+    """A `cleanbots.context.State` in a dict, open to a test's eyes as ``values``."""
 
     def __init__(self, values: Mapping[str, bytes] | None = None) -> None:
         self.values: dict[str, bytes] = dict(values or {})
@@ -54,7 +54,7 @@ class MemoryState:
 
 
 class Pages:
-    """A `cleanbots.bot.Http` that answers from a dict; what it was asked for is kept as ``asked``.
+    """A `cleanbots.context.Http` that answers from a dict; what it was asked for is kept as ``asked``.
 
     Args:
         pages: URL to body, exception, or a function from request headers to a body.
@@ -84,7 +84,7 @@ class Pages:
 
 
 class MemoryTable:
-    """A `cleanbots.bot.Table` from a dict of prefixes."""
+    """A `cleanbots.context.Table` from a dict of prefixes."""
 
     def __init__(self, records: Mapping[str, Any]) -> None:
         self._records = sorted(
@@ -98,7 +98,7 @@ class MemoryTable:
 
 
 class MemoryTables:
-    """A `cleanbots.bot.Tables` that knows some paths from a dict and opens all others for real.
+    """A `cleanbots.context.Tables` that knows some paths from a dict and opens all others for real.
 
     Args:
         tables: path to a dict of prefix to record.
@@ -121,7 +121,7 @@ class MemoryTables:
 
 
 class MemoryRecorder:
-    """A `cleanbots.bot.Recorder` that keeps what it was given as ``events``, each event once."""
+    """A `cleanbots.context.Recorder` that keeps what it was given as ``events``, each event once."""
 
     def __init__(self) -> None:
         self.events: dict[str, Event] = {}

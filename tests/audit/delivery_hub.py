@@ -18,13 +18,13 @@ from sqlalchemy import Engine, event
 
 from bots.experts.constituency import Constituency, ConstituencyParams
 from cleanbots import Event
-from cleanbots.bot import Context
 from cleanbots.clearinghouse.equipment import Equipment, Trusted
 from cleanbots.clearinghouse.handling import Handling
 from cleanbots.clearinghouse.outbox import Outbox
 from cleanbots.clearinghouse.recorder import Recorder
 from cleanbots.clock import FixedClock
 from cleanbots.config.check import check
+from cleanbots.context import Context
 from cleanbots.message import Message, Outcome
 from cleanbots.plugins import discover
 from cleanbots.services.logs import bot_logger

@@ -12,7 +12,7 @@ from servers import CUT, HANG, SmtpServer
 
 from bots.outputs._envelope import envelope
 from bots.outputs.mail import Mail, MailParams
-from cleanbots.bot import Context
+from cleanbots.context import Context
 from cleanbots.errors import CleanbotsError, Retry
 from cleanbots.message import Message
 

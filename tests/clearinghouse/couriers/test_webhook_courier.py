@@ -12,8 +12,8 @@ from servers import CUT, HANG, HttpServer, Reply
 from standardwebhooks import Webhook as Reference
 
 from bots.outputs.webhook import Webhook, WebhookParams
-from cleanbots.bot import Context
 from cleanbots.clock import FixedClock
+from cleanbots.context import Context
 from cleanbots.errors import Retry
 from cleanbots.message import Message
 from cleanbots.services.guard import Answer
