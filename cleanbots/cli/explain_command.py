@@ -1,4 +1,4 @@
-"""``cleanbots explain``: where an event comes from, what each bot makes of it, and where it is now."""
+"""``cleanbots explain``: where an event comes from, what each bot makes of it, where it is now, and who was told."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +21,7 @@ from ..services.logs import escape
 from ..testing.graph import Passage, run_graph
 from .common import config_option
 from .installation import Installation
+from .told import Telling, is_told_of, told
 
 _PAGE = 10
 
@@ -34,6 +35,7 @@ class Explanation(msgspec.Struct):
         row: the original row as text, or None.
         way: for each bot in turn: ``bot``, ``did`` (a sentence), ``changes`` (field to its value before and after).
         now: where it lies now, one sentence each.
+        deliveries: which deliveries mention it, or owe it, or leave it out.
         remarks: what could not be found out, and why.
     """
 
@@ -42,27 +44,47 @@ class Explanation(msgspec.Struct):
     row: str | None = None
     way: list[dict[str, Any]] = []
     now: list[str] = []
+    deliveries: list[Telling] = []
     remarks: list[str] = []
 
 
 @click.command("explain")
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.argument("event")
-def command(config: Path, as_json: bool, event: str) -> None:
-    """Tell what became of EVENT (its id, '<report>-<line>'), or where a report came from (its id).
+@click.argument("what")
+def command(config: Path, as_json: bool, what: str) -> None:
+    """Tell what became of an event (its id, '<report>-<line>'), or where a report came from (its id).
+
+    A finding's id (f-…) or a delivery's reference tells whom it concerned, in which mails, and by which events.
 
     The row is taken from the archive and run in memory through the bots as they are configured now: nothing is sent
     or written, and what bots remember (duplicates, counts) is left out.
     """
     with Installation(config) as site:
-        explanation = _explain(site, event)
+        explanation = _delivered(site, what) if is_told_of(what) else _explain(site, what)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(explanation), indent=2))
     else:
         _print(explanation)
-    if explanation.report is None and not explanation.now:
+    if explanation.report is None and not explanation.now and not explanation.deliveries:
         raise click.exceptions.Exit(1)
+
+
+def _delivered(site: Installation, what: str) -> Explanation:
+    found = Explanation(what)
+    _tell(site, found)
+    if not found.deliveries and not found.remarks:
+        found.remarks.append("no delivery mentions it: never told, not told yet, or kept no longer")
+    for event in list(dict.fromkeys(event for telling in found.deliveries for event in telling.events))[:1]:
+        found.remarks.append(f"'cleanbots explain {event}' tells where that event comes from")
+    return found
+
+
+def _tell(site: Installation, found: Explanation) -> None:
+    try:
+        found.deliveries = told(site.settings, found.id)
+    except (CleanbotsError, ImportError) as error:
+        found.remarks.append(f"whom it was told can't be said: {error}")
 
 
 def _explain(site: Installation, event: str) -> Explanation:
@@ -82,6 +104,8 @@ def _explain(site: Installation, event: str) -> Explanation:
         found.now = list(_places(site.broker, list(site.settings.bots), event))
     except CleanbotsError as error:
         found.remarks.append(f"whether it lies in a queue can't be told: {error}")
+    if place:
+        _tell(site, found)
     return found
 
 
@@ -207,8 +231,23 @@ def _print(found: Explanation) -> None:
         click.echo(f"    {step['bot']}: {escape(step['did'])}")
         for field, change in step["changes"].items():
             click.echo(f"      {field}: {_change(change)}")
+    for telling in found.deliveries:
+        _print_telling(telling)
     for sentence in (*found.now, *found.remarks):
         click.echo(f"  {escape(sentence)}")
+
+
+def _print_telling(telling: Telling) -> None:
+    outcome = " ".join(part for part in (telling.outcome, telling.reason) if part)
+    name = telling.reference or "no delivery yet"
+    about = [f"mode {telling.mode}" if telling.mode else "", telling.state, telling.why, telling.created, outcome]
+    click.echo(f"  {name} to {telling.member}/{telling.delivery}: {escape(', '.join(filter(None, about)))}")
+    for mail in telling.mails:
+        click.echo(f"    {escape(str(mail['recipient']))}: {escape(str(mail['state']))} {escape(str(mail['answer']))}")
+    if telling.findings:
+        click.echo(f"    findings: {' '.join(telling.findings)}")
+    if telling.events:
+        click.echo(f"    events: {' '.join(telling.events)}")
 
 
 def _change(change: Any) -> str:

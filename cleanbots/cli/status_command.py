@@ -13,6 +13,7 @@ from ..services.logs import escape
 from ..supervisor import Counts, Status, assess
 from .common import config_option, json_option, show
 from .installation import Installation, broker_of
+from .standing import standing
 
 
 @click.command("status")
@@ -42,7 +43,7 @@ def _gather(site: Installation) -> Status:
     counts = _counts(settings, start=processes is None)
     published = (site.state / "snapshots" / "current").stat().st_mtime
     since = iso(datetime.fromtimestamp(int(published), UTC))
-    return assess(settings, site.host(settings), since, supervisor.programs(), processes, counts)
+    return assess(settings, site.host(settings), since, supervisor.programs(), processes, counts, standing(settings))
 
 
 def _counts(settings: Settings, *, start: bool) -> Counts:

@@ -39,6 +39,9 @@ class Checked:
         tests: the tests that the configuration holds.
         places: where each value stands, by its path, e.g. ``("tests", 0, "expect", "who")``.
         classes: the class of each bot that could be loaded, by the bot's id.
+        couriers: the class of each courier that could be loaded, by its channel.
+        members: the file of the members, or None if the configuration names none.
+        plugins: the site folders with plugins.
         files: every file that was read.
     """
 
@@ -47,6 +50,9 @@ class Checked:
     tests: list[ConfigTest] = field(default_factory=list)
     places: Mapping[Path, Place] = field(default_factory=dict)
     classes: Mapping[str, type[Bot[Any]]] = field(default_factory=dict)
+    couriers: Mapping[str, type[Bot[Any]]] = field(default_factory=dict)
+    members: FilePath | None = None
+    plugins: list[FilePath] = field(default_factory=list)
     files: list[FilePath] = field(default_factory=list)
 
     def require(self) -> Settings:
@@ -77,13 +83,14 @@ def check(file: FilePath, registry: Registry | None = None) -> Checked:
     if readable:
         complain(source, ConfigFile, _checkable(source.value), ())
     bots = drafts(source.value)
+    couriers: dict[str, type[Bot[Any]]] = {}
     if readable:
         _plugins(source, registry)
         _fields(source, registry)
         _general(source)
         for draft in bots.values():
             _bot(source, draft, registry)
-        check_delivery(source, registry, bots)
+        couriers = check_delivery(source, registry, bots)
         apply_rules(source, bots)
         _tests(source, bots)
     findings = sorted(set(source.findings))
@@ -94,6 +101,9 @@ def check(file: FilePath, registry: Registry | None = None) -> Checked:
         tests=[] if findings else _config_tests(source),
         places=source.places,
         classes=classes,
+        couriers=couriers,
+        members=_members(source),
+        plugins=_site_folders(source),
         files=source.files,
     )
 
@@ -101,9 +111,18 @@ def check(file: FilePath, registry: Registry | None = None) -> Checked:
 def _discovered(source: Source) -> Registry:
     from ..plugins import discover
 
+    return discover(_site_folders(source))
+
+
+def _site_folders(source: Source) -> list[FilePath]:
     folders = source.value.get("plugins")
     names = [name for name in folders if isinstance(name, str)] if isinstance(folders, list) else []
-    return discover([source.base / FilePath(name).expanduser() for name in names])
+    return [source.base / FilePath(name).expanduser() for name in names]
+
+
+def _members(source: Source) -> FilePath | None:
+    named = source.value.get("members")
+    return source.base / FilePath(named).expanduser() if isinstance(named, str) and named else None
 
 
 def _checkable(value: dict[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,12 @@
-"""Check the section ``delivery:``, beyond what its schema says: what must be there before anything may leave."""
+"""Check how members are told, beyond what the schema says: what must be there before anything may leave."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from ..bot import Courier
-from ..errors import PluginError
+from ..bot import Bot, Courier
+from ..errors import PluginError, SecretMissing
 from ..params import seconds
 from . import values
 from .complain import complain
@@ -17,24 +17,93 @@ from .source import Source
 _DOOR = ("test", "live")
 
 
-def check_delivery(source: Source, registry: Registry, bots: dict[str, Draft]) -> None:
-    """Note what is wrong with the section ``delivery:``, and couriers that stand among the bots."""
+_RECORDS, _DECIDES = "output/members", "expert/constituency"
+
+
+def check_delivery(source: Source, registry: Registry, bots: dict[str, Draft]) -> dict[str, type[Bot[Any]]]:
+    """Note what is wrong with the section ``delivery:``, with the bots that record, and couriers among the bots.
+
+    Returns:
+        the class of each courier whose parameters fit, by its channel.
+    """
+    _recorders(source, bots)
     for draft in bots.values():
         if draft.bot is not None and issubclass(draft.bot, Courier):
             hint = f"write 'couriers: {{{draft.entry['use'].partition('/')[2]}: …}}' in 'delivery:'"
             source.find(
                 (*draft.at, "use"), "a courier takes deliveries, not events, so it is no part of the graph", hint
             )
-    entry = source.value.get("delivery")
+    entry = source.value.get("delivery", {})
     if not isinstance(entry, dict):
-        return
+        return {}
+    _one_store(source, entry, bots)
     _door(source, entry)
     _times(source, entry)
     _host(source, entry)
     couriers = entry.get("couriers")
+    found = {}
     for name, params in couriers.items() if isinstance(couriers, dict) else ():
-        if isinstance(params, dict):
-            _courier(source, registry, name, params)
+        if isinstance(params, dict) and (courier := _courier(source, registry, name, params)):
+            found[name] = courier
+    return found
+
+
+def _recorders(source: Source, bots: dict[str, Draft]) -> None:
+    """Whoever records events for members knows the members, and gets only what was matched here."""
+    senders: dict[str, list[str]] = {}
+    for draft in bots.values():
+        for edge in draft.edges:
+            senders.setdefault(edge.target, []).append(edge.sender)
+    for draft in bots.values():
+        if draft.entry.get("use") != _RECORDS:
+            continue
+        if "members" not in source.value:
+            hint = "add 'members: members.yaml' at the top"
+            source.find((*draft.at, "use"), "it records for members, and the configuration names none", hint)
+        if (origin := _unmatched(draft.id, bots, senders)) is not None:
+            text = f"events of {origin!r} come here without passing {_DECIDES}, so whom they concern is their sender's word"
+            source.find(draft.at, text, f"put {_DECIDES} between them", key=True)
+
+
+def _unmatched(start: str, bots: dict[str, Draft], senders: dict[str, list[str]]) -> str | None:
+    """Give a parser from which a way leads to *start* that does not pass the matching; None if there is none."""
+    seen, left = {start}, [start]
+    while left:
+        for sender in senders.get(left.pop(), ()):
+            if sender in seen or sender not in bots or bots[sender].entry.get("use") == _DECIDES:
+                continue
+            if bots[sender].kind == "parser":
+                return sender
+            seen.add(sender)
+            left.append(sender)
+    return None
+
+
+def _one_store(source: Source, entry: dict[str, Any], bots: dict[str, Draft]) -> None:
+    """A store that is a file is written by one host: by those who record, and by the couriers."""
+    hosts, store = source.value.get("hosts", ["main"]), entry.get("store", "")
+    if not isinstance(hosts, list) or not hosts or not isinstance(store, str) or not _is_file(store, source):
+        return
+    users = {host for draft in bots.values() if draft.entry.get("use") == _RECORDS for host in _hosts(draft, hosts[0])}
+    if entry.get("couriers"):
+        users.add(entry.get("host") or hosts[0])
+    if len(users) > 1:
+        text = f"hosts {', '.join(sorted(map(str, users)))} use the store, and a file can't be shared by hosts"
+        at: Path = ("delivery", "store") if "store" in entry else ("delivery",) if "delivery" in source.value else ()
+        hint = f"set 'store:' to a postgresql:// URL, or run {_RECORDS} and the couriers on one host"
+        source.find(at, text, hint)
+
+
+def _is_file(store: str, source: Source) -> bool:
+    try:
+        return "://" not in values.resolve_text(store, source.base)
+    except SecretMissing:
+        return False  # what it says can't be told here
+
+
+def _hosts(draft: Draft, first: Any) -> list[Any]:
+    instances = draft.entry.get("instances")
+    return list(instances) if isinstance(instances, dict) else [draft.entry.get("host") or first]
 
 
 def _door(source: Source, entry: dict[str, Any]) -> None:
@@ -94,22 +163,22 @@ def _host(source: Source, entry: dict[str, Any]) -> None:
         source.find(("delivery", "host"), f"there is no host {host!r}", closest(host, known, "see 'hosts:'"))
 
 
-def _courier(source: Source, registry: Registry, name: str, params: dict[str, Any]) -> None:
+def _courier(source: Source, registry: Registry, name: str, params: dict[str, Any]) -> type[Bot[Any]] | None:
     at: Path = ("delivery", "couriers", name)
     use = f"output/{name}"
     if use not in registry.names():
         hint = closest(use, [known for known in registry.names() if known.startswith("output/")])
         hint = hint if hint.startswith("did") else "'cleanbots bots list' shows all"
         source.find(at, f"there is no courier {use!r}", hint, key=True)
-        return
+        return None
     try:
         bot = registry.load(use)
     except PluginError as error:
         source.find(at, str(error), "mend the plugin that it comes from", key=True)
-        return
+        return None
     if not issubclass(bot, Courier):
         source.find(at, f"{use!r} takes events, so it is no courier", "make it a bot of the graph", key=True)
-        return
+        return None
     struct = bot.params_type()
     fits = complain(source, struct, params, at)
     for path, text in values.secrets(params, struct).items():
@@ -119,11 +188,13 @@ def _courier(source: Source, registry: Registry, name: str, params: dict[str, An
     for path, reason in missing.items():
         source.find((*at, *path), reason, "set it where cleanbots is started, or correct the reference")
     if not fits:
-        return
+        return None
     try:
         msgspec.convert(params if missing else resolved, struct)
     except msgspec.ValidationError as error:
         source.find(at, str(error).partition(" - at `")[0], f"see 'cleanbots bots describe {use}'")
+        return None
+    return bot
 
 
 def _seconds(text: Any) -> float | None:

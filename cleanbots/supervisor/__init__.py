@@ -4,7 +4,7 @@ from .client import Process, SupervisorError
 from .control import Changes, Progress, Supervisor
 from .held import hold
 from .programs import SCHEDULER, SERVER, Program, fingerprint, programs
-from .status import BotStatus, Counts, Status, WorkerStatus, assess
+from .status import BotStatus, Counts, Deliveries, Status, WorkerStatus, assess
 
 __all__ = [
     "SCHEDULER",
@@ -12,6 +12,7 @@ __all__ = [
     "BotStatus",
     "Changes",
     "Counts",
+    "Deliveries",
     "Process",
     "Program",
     "Progress",

@@ -10,6 +10,7 @@ from .client import Process
 from .programs import Program
 
 NEARLY_FULL = 80  # per cent
+_MOST_HELD = 10
 _FRESH = 60  # seconds: a program that ended and was started again within this time is told of
 
 
@@ -55,6 +56,22 @@ class BotStatus(msgspec.Struct, frozen=True, rename={"taken": "in", "sent": "out
     failed: int
 
 
+class Deliveries(msgspec.Struct, frozen=True):
+    """How deliveries to members stand.
+
+    Args:
+        mode: ``preview``, ``test`` or ``live``.
+        stopped: names of stops: ``*`` for all, a member's id, ``<member>/<delivery>``, or ``*/<delivery>``.
+        held: reference to whose it is and why it waits for an operator, newest first.
+        error: why nothing leaves, or why the store could not be asked, or "".
+    """
+
+    mode: str
+    stopped: list[str] = []
+    held: dict[str, str] = {}
+    error: str = ""
+
+
 class Status(msgspec.Struct, frozen=True):
     """The whole.
 
@@ -66,6 +83,7 @@ class Status(msgspec.Struct, frozen=True):
         problems: what needs a person, one sentence each; empty if all is well.
         workers: programs of this host.
         bots: all bots, upstream first.
+        deliveries: how those to members stand, or None without a store on this host.
     """
 
     name: str
@@ -75,13 +93,19 @@ class Status(msgspec.Struct, frozen=True):
     problems: list[str]
     workers: list[WorkerStatus]
     bots: list[BotStatus]
+    deliveries: Deliveries | None = None
 
     @property
     def headline(self) -> str:
-        """The state of the graph in one line."""
-        if not self.problems:
-            return f"{self.name} on {self.host}: running, all is well"
-        return f"{self.name} on {self.host}: {len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
+        """The state of the graph in one line; it begins with what must not be overlooked."""
+        problems = f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
+        state = problems if self.problems else "running, all is well"
+        mode, shout = "", ""
+        if self.deliveries is not None:
+            mode = f"; deliveries in mode {self.deliveries.mode}"
+            stopped = ["everything" if name == "*" else name for name in self.deliveries.stopped]
+            shout = f"DELIVERIES STOPPED ({', '.join(stopped)}): " if stopped else ""
+        return f"{shout}{self.name} on {self.host}: {state}{mode}"
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -107,6 +131,7 @@ def assess(
     programs: Sequence[Program],
     processes: Sequence[Process] | None,
     counts: Counts,
+    deliveries: Deliveries | None = None,
 ) -> Status:
     """Judge what was gathered.
 
@@ -117,6 +142,7 @@ def assess(
         programs: what should run on this host.
         processes: what supervisord says; None if it does not run.
         counts: what the broker says.
+        deliveries: what the store says, if there is one.
     """
     found = {process.name: process for process in processes or ()}
     problems = ["not running on this host; 'cleanbots up' starts it"] if processes is None else []
@@ -126,9 +152,10 @@ def assess(
     if counts.error:
         problems.append(counts.error)
     problems += _queue_problems(settings, counts)
+    problems += _delivery_problems(deliveries) if deliveries is not None else []
     workers = [_worker(settings, program, found.get(program.name)) for program in programs]
     bots = [_bot(settings, bot, counts) for bot in settings.bots]
-    return Status(settings.name, host, settings.hash, published, problems, workers, bots)
+    return Status(settings.name, host, settings.hash, published, problems, workers, bots, deliveries)
 
 
 def _process_problems(name: str, process: Process | None) -> list[str]:
@@ -158,6 +185,34 @@ def _queue_problems(settings: Settings, counts: Counts) -> list[str]:
         warning = f", {full}% of its limit: at 100% the bot stops" if full >= NEARLY_FULL else ""
         problems.append(f"{bot} has {_failed(depth)}{warning}; 'cleanbots failed list {bot}' says why")
     return problems
+
+
+def _delivery_problems(deliveries: Deliveries) -> list[str]:
+    problems = [deliveries.error] if deliveries.error else []
+    problems += [f"{_stopped(name)}; '{_start(name)}' lets them go on" for name in deliveries.stopped]
+    references = list(deliveries.held)
+    problems += [
+        f"{reference} is held, {deliveries.held[reference]}; 'cleanbots deliveries show {reference}', then "
+        f"'cleanbots deliveries approve {reference}'"
+        for reference in references[:_MOST_HELD]
+    ]
+    if (more := len(references) - _MOST_HELD) > 0:
+        problems.append(f"{more} more deliveries are held; 'cleanbots deliveries list --held' shows all")
+    return problems
+
+
+def _stopped(name: str) -> str:
+    member, _, delivery = name.partition("/")
+    if name == "*":
+        return "deliveries are stopped"
+    whose = "" if member == "*" else f" of {member}"
+    return f"deliveries{f' {delivery}' if delivery else ''}{whose} are stopped"
+
+
+def _start(name: str) -> str:
+    member, _, delivery = name.partition("/")
+    of_member = "" if member == "*" else f" --member {member}"
+    return f"cleanbots deliveries start{of_member}{f' --delivery {delivery}' if delivery else ''}"
 
 
 def _failed(depth: Depth) -> str:

@@ -12,6 +12,7 @@ from cleanbots.config.check import check
 from cleanbots.config.probe import probe
 from cleanbots.data import data_path
 from cleanbots.errors import ConfigError, Retry
+from cleanbots.services.probing import ProbeServices
 
 
 @pytest.fixture
@@ -103,7 +104,21 @@ def test_online_asks_the_bots_that_can_tell(write, bots):
     bots.bots["output/away"] = Away
     text = "bots:\n  a: {use: collector/listen, to: b}\n  b: {use: parser/rows, to: c}\n  c: {use: output/away}\n"
 
-    (finding,) = probe(check(write(text), bots))
+    (finding,) = probe(check(write(text), bots), ProbeServices())
 
     assert finding.line == 4
     assert "the server does not answer" in finding.text
+
+
+def test_a_missing_table_is_found_by_asking_the_bot(write):
+    """Online, a bot says which file it lacks; the sentence stands at its place."""
+    text = """name: x
+bots:
+  in: {use: collector/file, params: {path: in}, to: list}
+  list: {use: parser/csv, params: {columns: [source.ip], header: false, type: scanner}, to: geo}
+  geo: {use: expert/geoip, params: {database: nowhere.mmdb}, to: out}
+  out: {use: output/file, params: {path: out.jsonl}}
+"""
+    (finding,) = probe(check(write(text)), ProbeServices())
+    assert finding.line == 5
+    assert "nowhere.mmdb" in finding.text

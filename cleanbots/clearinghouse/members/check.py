@@ -64,16 +64,16 @@ class CheckedMembers:
 def check(
     file: Path,
     *,
-    formats: Collection[str] = FORMATS,
-    channels: Collection[str] = CHANNELS,
+    formats: Collection[str] | None = FORMATS,
+    channels: Collection[str] | None = CHANNELS,
     warn: bool = False,
 ) -> CheckedMembers:
     """Check the members in *file* and compile them; nothing is written.
 
     Args:
         file: the main file.
-        formats: names of formats that deliveries may ask for.
-        channels: names of couriers.
+        formats: names of formats that deliveries may ask for; None for any, also those of plugins.
+        channels: names of couriers; None for any.
         warn: whether to look for what may well be meant, too.
     """
     source = load(file, "members")

@@ -49,8 +49,8 @@ class People:
         source: the file as written; takes the findings.
         defaults: for all members.
         calendars: by name.
-        formats: names of formats.
-        channels: names of couriers.
+        formats: names of formats; None for any.
+        channels: names of couriers; None for any.
     """
 
     def __init__(
@@ -58,8 +58,8 @@ class People:
         source: Source,
         defaults: Manner,
         calendars: Mapping[str, CalendarEntry],
-        formats: Collection[str],
-        channels: Collection[str],
+        formats: Collection[str] | None,
+        channels: Collection[str] | None,
     ) -> None:
         self.defaults = defaults
         self.warnings: list[Finding] = []
@@ -210,12 +210,12 @@ class People:
                 hint = closest(name, others, "name another delivery of this member")
                 self._source.find((*at, "except", number), f"the member has no other delivery {name!r}", hint)
         for number, name in enumerate(entry.format or ()):
-            if name not in self._formats:
+            if self._formats is not None and name not in self._formats:
                 self._source.find((*at, "format", number), f"there is no format {name!r}", closest(name, self._formats))
 
     def _channel(self, at: Where, entry: DeliveryEntry) -> None:
         source = self._source
-        if entry.channel not in self._channels:
+        if self._channels is not None and entry.channel not in self._channels:
             hint = closest(entry.channel, self._channels)
             source.find((*at, "channel"), f"there is no channel {entry.channel!r}", hint)
             return

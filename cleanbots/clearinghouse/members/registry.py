@@ -35,7 +35,7 @@ class Registry:
         Raises:
             ConfigError: if there are mistakes; the text lists them all.
         """
-        return cls(Table(check(path).require()), clock)
+        return cls(Table(check(path, formats=None, channels=None).require()), clock)
 
     def match(
         self,

@@ -90,7 +90,7 @@ class RegistryFile:
         self.folder.mkdir(parents=True, exist_ok=True)
         with _locked(self.folder):
             before = self._opened(_read(self.folder).version)
-            checked = check(self.file)
+            checked = check(self.file, formats=None, channels=None)
             if not checked.findings:
                 self._put(checked)
                 _write(self.folder, State(version=checked.version, examined=self._examined(checked.watch)))
@@ -126,7 +126,7 @@ class RegistryFile:
         examined = state.examined
         if examined and examined == _signature([path for path, *_ in examined]) and self._known(state):
             return state
-        checked = check(self.file)
+        checked = check(self.file, formats=None, channels=None)
         found = State(state.version, state.refused, state.why, [], self._examined(checked.watch))
         if checked.findings:
             found.mistakes = [str(finding) for finding in checked.findings]
