@@ -12,6 +12,7 @@ from .making import TELLING, UNFINISHED, Members
 from .model import Delivery, Digest, Finding, Hub, Match, Member, Message, Mode
 from .rendering import Renderer, addresses, digest_of, recipients_of
 from .store.protocol import Closing, Row, Store
+from .webhook import tells_still
 
 
 class Handling:
@@ -249,6 +250,7 @@ class Handling:
                 quiet=delivery.quiet,
                 repeat=delivery.repeat,
                 excepted=delivery.except_,
+                still=tells_still(delivery),
                 mode=door.mode_of(self._hub, member, delivery, door.today_of(delivery, now)) or "preview",
             )
         )

@@ -23,6 +23,7 @@ from .schedule import (
     slots_of,
 )
 from .store.protocol import Closed, Closing, Due, Row, Store
+from .webhook import tells_still
 
 log = logging.getLogger("cleanbots.courier")
 
@@ -105,6 +106,7 @@ class Maker:
         self._last: dict[tuple[str, str], datetime | None] = {}
         self._looked: dict[tuple[str, str], datetime] = {}
         self._render_after: dict[str, datetime] = {}
+        self._waiting: set[str] = set()
 
     def make(self, now: datetime, *, only_immediate: bool = False) -> list[str]:
         """Close and freeze what is due now; give the references.
@@ -118,8 +120,8 @@ class Maker:
             made += self._finish(now)
         stops = door.stops(self._store)
         registry = self._members()
-        dues = self._store.due(now)
-        newcomers = self._newcomers(dues, registry, now)
+        dues = self._store.due(now, self._immediate(registry) if only_immediate else None)
+        newcomers = self._newcomers(dues, registry, now, only_immediate=only_immediate)
         for member, delivery, due in self._due(dues, registry, now, only_immediate=only_immediate):
             if stops.why(member.id, delivery.id) or self._is_shut(member, delivery):
                 continue
@@ -132,6 +134,14 @@ class Maker:
         return made
 
     # -- what is due
+
+    def _immediate(self, registry: Members) -> set[tuple[str, str]]:
+        return {
+            (member.id, delivery.id)
+            for member in registry.members.values()
+            for delivery in member.deliveries.values()
+            if delivery.channel == self._channel and slots_of(delivery) is None
+        }
 
     def _due(
         self, dues: list[Due], registry: Members, now: datetime, *, only_immediate: bool
@@ -179,12 +189,14 @@ class Maker:
             self._last[key] = self._store.last_closed(*key)
         return self._last[key]
 
-    def _newcomers(self, dues: list[Due], registry: Members, now: datetime) -> int:
+    def _newcomers(self, dues: list[Due], registry: Members, now: datetime, *, only_immediate: bool) -> int:
         """Count the members that are, or would be, reached for the first time today."""
         if self._hub.mode != "live":
             return 0
         waiting = {due.member for due in dues if (m := registry.members.get(due.member)) and m.state == "live"}
-        return self._approvals.reached_today(now) + sum(not self._approvals.reached(member) for member in waiting)
+        # A look at the immediate ones alone sees few of those who wait: the others are still to be reached, too.
+        self._waiting = self._waiting | waiting if only_immediate else waiting
+        return self._approvals.reached_today(now) + sum(not self._approvals.reached(member) for member in self._waiting)
 
     def _is_shut(self, member: Member, delivery: Delivery) -> bool:
         """Tell whether its endpoint is disabled, or has not answered a ping yet."""
@@ -208,14 +220,8 @@ class Maker:
             return []
         self._drop(member, delivery, _Stale(delivery, registry, now))
         # Rows above TLP:AMBER travel in a digest of their own, so that the others may be passed on.
-        shares = (False, True) if 0 < due.strict < due.owed else (None,)
-        made = []
-        for strict in shares:
-            reference = self._make(
-                member, delivery, self._kind(member, delivery, due, mode), mode, newcomers, now, strict
-            )
-            if reference:
-                made.append(reference)
+        apart = 0 < due.strict < due.owed
+        made = self._make(member, delivery, self._kind(member, delivery, due, mode), mode, newcomers, now, apart=apart)
         self._looked[key] = now
         return made
 
@@ -239,7 +245,7 @@ class Maker:
                 reasons.setdefault(reason, []).append(event_id)
         for reason, ids in reasons.items():
             for start in range(0, len(ids), _DROP_AT_ONCE):
-                self._store.drop(member.id, ids[start : start + _DROP_AT_ONCE], reason)
+                self._store.drop(member.id, ids[start : start + _DROP_AT_ONCE], reason, delivery.id)
 
     def _make(
         self,
@@ -249,34 +255,39 @@ class Maker:
         mode: Mode,
         newcomers: int,
         now: datetime,
-        strict: bool | None = None,
-    ) -> str:
+        *,
+        apart: bool = False,
+    ) -> list[str]:
+        """Close, render and freeze; *apart* makes two digests of it. Give the references."""
         median = self._store.median_size(member.id, delivery.id)
-        closed = self._store.close(
-            Closing(
-                member=member.id,
-                delivery=delivery.id,
-                channel=self._channel,
-                kind=kind,
-                until=now,
-                now=now,
-                prefix=self._hub.reference,
-                quiet=delivery.quiet,
-                repeat=delivery.repeat,
-                excepted=delivery.except_,
-                members_version=self._members().version,
-                config_version=self._config_version,
-                most=_WEBHOOK_MOST if delivery.url else _MAIL_MOST,
-                mode=mode,
-                strict=strict,
-            )
+        closing = Closing(
+            member=member.id,
+            delivery=delivery.id,
+            channel=self._channel,
+            kind=kind,
+            until=now,
+            now=now,
+            prefix=self._hub.reference,
+            quiet=delivery.quiet,
+            repeat=delivery.repeat,
+            excepted=delivery.except_,
+            members_version=self._members().version,
+            config_version=self._config_version,
+            most=_WEBHOOK_MOST if delivery.url else _MAIL_MOST,
+            mode=mode,
+            still=tells_still(delivery),
         )
-        if closed is None:
-            return ""
-        self._last[member.id, delivery.id] = now
-        hold = self._reason_to_hold(member, delivery, closed, median, newcomers) if mode == "live" else ""
-        self._render(member, delivery, kind, mode, closed, hold, now, now)
-        return closed.reference
+        if apart:
+            made = self._store.close_apart(closing)
+        else:
+            closed = self._store.close(closing)
+            made = [] if closed is None else [closed]
+        if made:
+            self._last[member.id, delivery.id] = now
+        for closed in made:
+            hold = self._reason_to_hold(member, delivery, closed, median, newcomers) if mode == "live" else ""
+            self._render(member, delivery, kind, mode, closed, hold, now, now)
+        return [closed.reference for closed in made]
 
     def _reason_to_hold(
         self, member: Member, delivery: Delivery, closed: Closed, median: float | None, newcomers: int
@@ -320,8 +331,10 @@ class Maker:
             feeds=self._feeds(),
         )
         self._note_hold(closed.reference, hold)
+        speaks = False
         try:
             for part, messages in self._renderer.parts(digest, closed.findings):
+                speaks = speaks or bool(messages)
                 self._freeze(part, messages, hold, mode)
         except (BreakOff, Retry):
             raise
@@ -335,7 +348,7 @@ class Maker:
         if mode == "live":
             self._approvals.reach(member.id, now)
             self._store.flag(f"live:{member.id}/{delivery.id}", closed.reference)
-        if hold:
+        if hold and speaks:
             text = f"{closed.reference} for {member.id} is held: {hold}. 'cleanbots deliveries list --held' shows what waits"
             self._notices.operator("held", text, now)
 
@@ -464,7 +477,7 @@ class Maker:
                 shut = stops.why(*key) or blacked_out(delivery, self._hub, now, urgent=False)
                 if mode is None or shut or self._waits_for_approval(member, delivery, mode):
                     continue
-                made.append(self._make(member, delivery, "empty", mode, newcomers, now))
+                made += self._make(member, delivery, "empty", mode, newcomers, now)
                 self._breathe()
         return made
 

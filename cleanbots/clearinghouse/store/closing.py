@@ -16,6 +16,7 @@ TELLS_NOTHING = frozenset({"test", "correction", "dead-endpoint", "dead-contact"
 
 _REPEAT = {"vulnerable": 7 * 86400.0, "other": 86400.0}
 _TOLERANCE = 3 * 3600.0
+_NO_DIGEST = 0
 _SECOND = 1_000_000
 
 _PREPARE = (
@@ -75,7 +76,7 @@ WITH known AS (
         {repeat} AS repeat_after
     FROM gathered g JOIN findings f ON f.n = g.finding JOIN kinds k ON k.n = f.kind
 ), chosen AS (
-    SELECT stated.*, CASE WHEN state < 2 OR :now - mentioned >= repeat_after THEN 1 ELSE 0 END AS listed FROM stated
+    SELECT stated.*, CASE WHEN state < 2 OR (:tells_still = 1 AND :now - mentioned >= repeat_after) THEN 1 ELSE 0 END AS listed FROM stated
 )
 SELECT finding, event, match, last, state, listed,
     ROW_NUMBER() OVER (PARTITION BY listed ORDER BY state, severity, CASE WHEN address IS NULL THEN 1 ELSE 0 END,
@@ -206,6 +207,8 @@ class _Close:
         states = dict(map(tuple, self._run("SELECT state, COUNT(*) FROM judged WHERE listed = 1 GROUP BY state")))
         listed = sum(states.values())
         if not listed and closing.kind != "empty":
+            if not closing.still:
+                self._count(_NO_DIGEST)  # it would never be listed, and its sightings must keep it from being back
             return None
         counts = {name: states.get(state, 0) for state, name in enumerate(("new", "back", "still"))}
         still = self._still()
@@ -239,7 +242,12 @@ class _Close:
         claim = _CLAIM + "".join(_NOT_OWED_THERE.format(other=other) for other in self._excepted)
         self._run(claim if strict is None else f"{claim} AND d.strict = {strict:d}")
         repeat, values = _repeat(self._closing)
-        self._run(_JUDGE.format(repeat=repeat), quiet=round(self._closing.quiet * _SECOND), **values)
+        self._run(
+            _JUDGE.format(repeat=repeat),
+            quiet=round(self._closing.quiet * _SECOND),
+            tells_still=int(self._closing.still),
+            **values,
+        )
         self._run("DELETE FROM judged WHERE listed = 1 AND position > :most", most=self._closing.most)
 
     def _still(self) -> dict[str, tuple[int, str]]:
@@ -294,14 +302,19 @@ class _Close:
     def _settle(self, digest: int) -> None:
         self._run(_LIST, digest=digest)
         self._run(_MENTION, digest=digest)
-        self._run(_COUNT)
         self._run(_SETTLE, digest=digest, outcome=1, listed=1)
-        self._run(_SETTLE, digest=digest, outcome=3, listed=0)
+        self._count(digest)
         self._run(f"UPDATE dues SET digest = :digest WHERE {_LEFT_OUT}", digest=digest)  # noqa: S608
 
+    def _count(self, digest: int) -> None:
+        self._run(_COUNT)
+        self._run(_SETTLE, digest=digest, outcome=3, listed=0)
+
     def _since(self) -> int:
+        # What is closed apart at the same time has the same period.
         last: int | None = self._run(
-            "SELECT MAX(until) FROM digests WHERE delivery = :delivery AND kind IN ('digest', 'urgent', 'baseline', 'empty')"
+            "SELECT MAX(until) FROM digests WHERE delivery = :delivery AND until < :until"
+            " AND kind IN ('digest', 'urgent', 'baseline', 'empty')"
         ).scalar()
         if last is None:
             last = self._run("SELECT MIN(recorded) FROM dues WHERE delivery = :delivery").scalar()

@@ -36,6 +36,8 @@ SELECT m.id, e.recipient, e.sender, e.secrets, e.data FROM messages m JOIN envel
 JOIN digests g ON g.n = m.digest WHERE g.reference = :reference ORDER BY m.n
 """
 
+_UNWANTED = "given", "no message: its recipients want none of what it tells"
+_NOBODY = "expired", "no message: it has no recipients"
 _AFTER = {"accepted": "accepted", "refused": "refused", "gone": "gone"}
 
 
@@ -78,7 +80,10 @@ def freeze(
         "INSERT INTO files (digest, name, data) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         [(number, name, data) for name, data in files.items()],
     )
-    _state(connection, number, "held" if hold else "frozen", hold)
+    if messages or there or mode == "preview":
+        _state(connection, number, "held" if hold else "frozen", hold)
+    else:
+        _state(connection, number, *(_UNWANTED if digest.recipients else _NOBODY))
     run(connection, "UPDATE digests SET mode = :mode WHERE n = :n", mode=mode, n=number)
 
 

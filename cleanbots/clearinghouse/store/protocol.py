@@ -2,7 +2,7 @@
 
 States of a delivery: ``closed`` (its findings are fixed, it has its reference; not rendered yet) → ``held`` (an operator
 must approve) or ``frozen`` (rendered, its bytes stored) → ``given`` (every recipient accepted or refused, one at least
-accepted), ``expired`` (nobody accepted and nothing is tried any more: what it lists was not told, and the next sighting
+accepted; or there is no message that it wants), ``expired`` (nobody accepted and nothing is tried any more: what it lists was not told, and the next sighting
 is *new* again). Each message (one recipient) is ``waiting``, ``accepted``, ``refused``, ``gone`` or ``expired``.
 """
 
@@ -79,6 +79,8 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
         most: the most findings that one reference lists; the rest stays owed.
         mode: what was mentioned in ``preview`` or ``test`` does not count as mentioned in ``live``.
         strict: True takes only observations above TLP:AMBER, False only the others, None all of them.
+        still: whether findings that are *still* there are ever listed; if not, they are counted, with a reference or
+            without one.
     """
 
     member: str
@@ -96,6 +98,7 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
     most: int = 200_000
     mode: Mode = "live"
     strict: bool | None = None
+    still: bool = True
 
 
 class Closed(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,6 +203,13 @@ class Store(Protocol):
         """
         ...
 
+    def close_apart(self, closing: Closing) -> list[Closed]:
+        """Close twice in one transaction: what may be passed on, then what is above TLP:AMBER.
+
+        Either has its own reference, and none if there is nothing to tell in it; a crash leaves both or neither.
+        """
+        ...
+
     def peek(self, closing: Closing) -> Closed | None:
         """Give what `close` would give, and change nothing; its reference is "" (for ``deliveries preview``)."""
         ...
@@ -228,7 +238,9 @@ class Store(Protocol):
     ) -> None:
         """Store the rendered bytes; *hold* says why an operator must approve first, or "".
 
-        Called again for the same reference it adds what is not there yet: further parts, or fallback recipients.
+        Called again for the same reference it adds what is not there yet: further parts, or fallback recipients. A
+        delivery without any message waits for nothing: it is ``given`` if it has recipients, who want nothing of it,
+        else ``expired``; its reason says so.
         """
         ...
 

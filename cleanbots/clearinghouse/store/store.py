@@ -147,6 +147,16 @@ class SqlStore:
         self._epoch.passed(mark)
         return made
 
+    def close_apart(self, what: Closing) -> list[Closed]:
+        """Close what may be passed on and what is above TLP:AMBER, each with its own reference, or neither."""
+        shares = [msgspec.structs.replace(what, strict=strict) for strict in (False, True)]
+        with self._database.writing() as connection:
+            both = [closing.close(self._database, connection, share) for share in shares]
+            made = [closed for closed in both if closed is not None]
+            mark = self._epoch.step(connection) if made else 0
+        self._epoch.passed(mark)
+        return made
+
     def peek(self, what: Closing) -> Closed | None:
         """Give what `close` would give, and change nothing."""
         made: Closed | None = None

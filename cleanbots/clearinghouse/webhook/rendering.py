@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ..formats.finding import finding_object, may_leave, utc
-from ..model import Digest, Finding, Message
+from ..model import Delivery, Digest, Finding, Message
 
 PAGE_FINDINGS = 100
 PAGE_BYTES = 256 * 2**10
@@ -47,6 +47,11 @@ def render_webhook(digest: Digest) -> list[Message]:
     ]
 
 
+def tells_still(delivery: Delivery) -> bool:
+    """Tell whether a listed finding that is *still* there makes a message of a delivery: its ``events`` decide."""
+    return not delivery.events or _paged(delivery) or "finding.still" in delivery.events
+
+
 def webhook_id(event_id: str) -> str:
     """Give a ``webhook-id`` for an event's id: one to one, without dots (they separate what is signed)."""
     if _PLAIN_ID.fullmatch(event_id):
@@ -59,7 +64,7 @@ def webhook_id(event_id: str) -> str:
 def _bodies(digest: Digest) -> Iterator[tuple[str, bytes]]:
     if digest.kind == "test":
         yield f"{digest.reference}-ping", encode(_envelope(digest, PING, "ping-1", {}))
-    if _paged(digest):
+    if _paged(digest.delivery):
         yield from _pages(digest)
         return
     wanted = set(digest.delivery.events) or set(FINDINGS)
@@ -70,8 +75,8 @@ def _bodies(digest: Digest) -> Iterator[tuple[str, bytes]]:
             yield webhook_id(str(finding.event["id"])), encode(_envelope(digest, kind, "finding-1", body))
 
 
-def _paged(digest: Digest) -> bool:
-    wanted, immediate = digest.delivery.events, digest.delivery.when == "immediately"
+def _paged(delivery: Delivery) -> bool:
+    wanted, immediate = delivery.events, delivery.when == "immediately"
     if not wanted:
         return not immediate
     return DIGEST in wanted and not (immediate and any(kind in wanted for kind in FINDINGS))

@@ -113,10 +113,11 @@ class World:
         *,
         member: str = "acme",
         delivery: str = "daily",
+        also: tuple[str, ...] = (),
         urgent: bool = False,
         **fields: Any,
     ) -> str:
-        """Record an event for a delivery now; give its id."""
+        """Record an event for a delivery, and *also* for others, now; give its id."""
         number = next(self._numbers)
         event = {
             "id": f"r{number:06d}-1",
@@ -137,10 +138,11 @@ class World:
         }
         assert self.registry is not None
         match = next(match for match in self.registry.match(event).matches if match.member == member)
-        row = Recorded(
-            event=event, finding=finding_id(event), member=member, delivery=delivery, match=match, urgent=urgent
-        )
-        self.store.record([row], self.clock.now())
+        rows = [
+            Recorded(event=event, finding=finding_id(event), member=member, delivery=name, match=match, urgent=urgent)
+            for name in (delivery, *also)
+        ]
+        self.store.record(rows, self.clock.now())
         return event["id"]
 
     # -- when

@@ -132,3 +132,27 @@ def test_a_store_that_was_copied_sends_nothing(world, tmp_path):
     assert len(world.postman.given) == 1
     assert world.postman.answers(world.postman.given[0]) is ACCEPTED
     assert world.clock.now() - timedelta(hours=5) < world.store.rows()[0].created
+
+
+APART = [("close_apart", False, 0), ("close_apart", True, 0)] + [
+    ("freeze", after, skip) for after in (False, True) for skip in (0, 1)
+]
+
+
+@pytest.mark.parametrize(("method", "after", "skip"), APART)
+def test_a_crash_delays_neither_of_the_two_digests_of_a_slot(world, method, after, skip):
+    """Killed around the rows above TLP:AMBER: both digests of the slot leave after the restart, not a day later."""
+    world.member(member={"tlp": "AMBER+STRICT"})
+    world.record("198.51.100.1")
+    world.record("198.51.100.2", tlp="AMBER+STRICT")
+    world.at("2026-11-20T07:00")
+    box = world.outbox(store=Fragile(world.store, method, after=after, skip=skip))
+    with pytest.raises(Crash):
+        box.step()
+    world.restart()
+
+    world.run(hours=1)
+
+    rows = world.store.rows(member="acme")
+    assert [(row.state, row.counts["listed"]) for row in rows] == [("given", 1)] * 2
+    assert len({message.id for message in world.postman.given}) == len(world.postman.given) == 2

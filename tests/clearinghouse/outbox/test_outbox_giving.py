@@ -248,3 +248,33 @@ def test_a_courier_that_raises_is_later(world):
 
     assert len(world.postman.given) == 2
     assert world.store.rows()[0].state == "given"
+
+
+def test_a_webhook_that_wants_no_still_is_not_told_of_it_in_vain(world):
+    """Without finding.still in its events a finding that is still there is counted: no reference, nothing mentioned."""
+    hook = {**HOOK, "events": ["finding.new", "finding.back"], "secrets": ["file:secret"]}
+    world.member(member={"deliveries": [hook], "repeat": {"vulnerable": "1d"}})
+    for _ in range(20):
+        world.record(delivery="hook")
+        world.run(hours=1, channel="webhook")
+        world.pass_(hours=23)
+
+    assert [row.state for row in world.store.rows() if row.kind != "test"] == ["given"]
+    (book,) = (book for book in world.store.balance()["deliveries"] if book["delivery"] == "hook")
+    assert (book["mentioned"], book["still"], book["owed"]) == (1, 19, 0)
+    assert [message.id for message in world.postman.given][1:] == ["r000000-1"]
+
+
+def test_a_delivery_without_messages_is_concluded_with_a_reason(world):
+    """Findings of which an endpoint wants no event leave nothing behind that would wait for ever, or for approval."""
+    world.hub = world.replace(approve_first=True)
+    world.member(member={"deliveries": [{**HOOK, "events": ["finding.back"], "secrets": ["file:secret"]}]})
+    world.record(delivery="hook")
+
+    world.run(hours=1, channel="webhook")
+
+    (row,) = (row for row in world.store.rows(member="acme") if row.kind != "test")
+    assert (row.state, row.messages) == ("given", [])
+    assert "no message" in row.why
+    assert not world.store.rows(member="operator")
+    assert not world.store.rows(state="frozen")

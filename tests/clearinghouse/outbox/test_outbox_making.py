@@ -280,3 +280,50 @@ def test_only_the_holder_of_the_lease_works(world):
     world.pass_(seconds=100)
     assert second.step().made
     assert "two sends" in first.step().shut
+
+
+def test_what_is_too_old_for_one_delivery_is_owed_in_the_others(world):
+    """A reason that depends on a delivery takes nothing from the member's other deliveries."""
+    common = {"to": ["desk"], "channel": "mail", "format": ["text"]}
+    deliveries = [
+        {"id": "daily", "when": "daily 07:30", "max_age": "1h", **common},
+        {"id": "weekly", "when": "cron 0 9 * * 1", "max_age": "30d", **common},
+    ]
+    world.member(member={"deliveries": deliveries})
+    malicious = {"classification__taxonomy": "malicious-code", "classification__type": "infected-system"}
+    seen = "2026-11-18T06:00:00+00:00"
+    world.record(delivery="daily", also=("weekly",), time__source=seen, **malicious)
+
+    world.run(hours=24 * 4, minutes=30)
+
+    books = {book["delivery"]: book for book in world.store.balance()["deliveries"]}
+    assert books["daily"]["given_up"] == {"too_old": 1}
+    assert books["weekly"]["mentioned"] == 1
+
+
+def test_immediate_deliveries_are_looked_for_alone_between_two_parts(world):
+    """While big work goes on, only what immediate deliveries owe is summed up, not all that is owed."""
+    deliveries = [
+        {"id": "daily", "to": ["desk"], "channel": "mail", "format": ["text"], "when": "daily 07:30"},
+        {"id": "urgent", "to": ["desk"], "channel": "mail", "format": ["text"], "when": "immediately"},
+    ]
+    world.member(member={"deliveries": deliveries, "limits": {"findings_per_mail": 1}})
+    for number in range(3):
+        world.record(f"198.51.100.{number}")
+    world.at("2026-11-20T07:00")
+    asked = []
+    due = world.store.due
+
+    class Watched:
+        def __getattr__(self, name):
+            return getattr(world.store, name)
+
+        def due(self, now, only=None):
+            asked.append(only)
+            return due(now, only)
+
+    world.outbox(store=Watched()).step()
+
+    assert asked[0] is None
+    assert asked[1:]
+    assert all(only == {("acme", "urgent")} for only in asked[1:])

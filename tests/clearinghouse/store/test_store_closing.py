@@ -4,6 +4,8 @@ from datetime import timedelta
 
 from store_world import DAY, START, infection, service, weight
 
+from cleanbots.clearinghouse.store.protocol import Closing
+
 
 def test_a_finding_is_new_once_then_still(desk):
     """Still is listed only when its repeat time is over; vulnerable things weekly."""
@@ -348,3 +350,32 @@ def test_the_median_is_of_the_digests_that_listed_something(desk):
     desk.close(kind="empty")
 
     assert desk.store.median_size("m", "daily") == 3.0
+
+
+def test_what_is_closed_apart_has_two_references_and_one_period(desk):
+    """Rows above TLP:AMBER get a digest of their own, of the same time as the others'."""
+    desk.record([service(1), service(2, tlp="AMBER+STRICT")])
+    now = desk.pass_time(hours=1)
+    closing = Closing(member="m", delivery="daily", channel="mail", until=now, now=now)
+
+    first, second = desk.store.close_apart(closing)
+
+    told = [[finding.event["source.ip"] for finding in closed.findings] for closed in (first, second)]
+    assert told == [["192.0.2.1"], ["192.0.2.2"]]
+    assert first.reference != second.reference
+    assert first.since == second.since == START
+    assert desk.store.close_apart(closing) == []
+
+
+def test_still_that_is_never_listed_is_counted_and_keeps_it_from_being_back(desk):
+    """Where still is unwanted, each closing counts it without a reference, and quiet runs from the last sighting."""
+    for _ in range(30):
+        desk.record([service(1, desk.clock.now())])
+        told = desk.told(still=False)
+        desk.pass_time(days=1)
+        assert not told or told == [("192.0.2.1", "new")]
+
+    book = desk.book()
+    assert (book["mentioned"], book["still"], book["owed"]) == (1, 29, 0)
+    desk.record([service(1, desk.pass_time(days=14))])
+    assert desk.told(still=False) == [("192.0.2.1", "back")]
