@@ -230,6 +230,7 @@ def test_more_files_than_may_be_open(desk, tmp_path):
     }
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="the lock beside /dev/full needs root")
 def test_full_disk_makes_the_work_wait_and_leaves_no_part_of_a_batch():
     """If the disk is full the work waits, with a sentence that says what to do."""
     with pytest.raises(Retry, match=r"/dev/full: No space left on device; make room"):
