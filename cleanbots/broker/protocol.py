@@ -6,6 +6,7 @@ reason why nothing is lost or doubled are written down in ``docs/queues.md``.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
@@ -215,6 +216,10 @@ class Broker(Protocol):
 
     def position(self, report: str) -> str:
         """Give the ledger's position of a report: "" if unknown, `DONE` if complete."""
+        ...
+
+    def forget_reports(self, before: datetime) -> int:
+        """Forget the complete reports that nobody asked for since the day of *before*; give how many those were."""
         ...
 
     def cursor(self, collector: str) -> str | None:

@@ -6,6 +6,7 @@ its source again. So a crash at any point neither loses nor doubles a chunk.
 
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 from io import BytesIO
 from typing import Any, BinaryIO, cast
 
@@ -28,6 +29,8 @@ log = logging.getLogger("cleanbots.worker")
 
 _TELL_AFTER = 100  # reports whose sources wait for durability at most
 _DURABLE = 30.0  # seconds to wait for it
+_LEDGER = "/ledger"  # no bot can have this name
+_KNOWN = timedelta(days=30)  # how long a complete report is known after its source showed it last
 _SOON = 0.2  # seconds until the next look at what is about to be there
 
 
@@ -277,6 +280,10 @@ class CollectorWorker:
         self._untold.clear()
 
     def _purge(self) -> None:
+        """Let go of what is past its time: archived reports, and once a day reports that no source shows any more."""
+        now = self._assembly.clock.now()
+        if self._broker.commit(Commit(TickGuard(_LEDGER, f"{now:%Y-%m-%d}"))).answer is Answer.COMMITTED:
+            self._broker.forget_reports(now - _KNOWN)
         keep = self._settings.archive
         if self._archive is not None and keep is not None:
             self._archive.purge(self._assembly.clock.now(), keep.keep, keep.max)

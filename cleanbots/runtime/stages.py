@@ -97,6 +97,7 @@ class StageWorker:
                     backoff.reset()
                     self._loop()
                 except BrokerUnavailable as error:
+                    self._watchdog.rest()
                     self._lender.discard(forget=True)
                     wait = backoff.next(error.after)
                     log.warning("%s; trying again in %.1f s", error, wait)
@@ -356,6 +357,7 @@ class StageWorker:
 
     def _hold_still(self, why: str) -> None:
         """Stand still, saying why, until somebody stops this process."""
+        self._watchdog.rest()
         while not self._stop.requested:
             log.error("stopped: %s; mend it, then 'cleanbots restart'", why)
             self._stop.wait(60.0)

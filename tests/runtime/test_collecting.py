@@ -1,6 +1,7 @@
 """The worker of a collector: every report once, whatever happens in between."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from cleanbots import cutter
 from cleanbots.broker import EmbeddedServer, RedisBroker
 from cleanbots.broker.protocol import DONE
+from cleanbots.clock import FixedClock
 from cleanbots.config.model import BotSettings, FeedSettings, LimitSettings, Settings, WorkerSettings
 from cleanbots.frame import FailedItem, decode
 from cleanbots.report import Chunk, report_id
@@ -153,6 +155,19 @@ def test_the_archive_keeps_the_report_as_it_came(shelf: Shelf) -> None:
     assert (kept.facts["collector"], kept.facts["name"]) == ("shelf", "a.csv")
     with kept.open() as stream:
         assert stream.read() == b"word\nfoo\n"
+
+
+def test_reports_that_no_source_shows_are_forgotten_in_the_end(shelf: Shelf) -> None:
+    """The ledger is bounded: it lets go of a report weeks after its source showed it last, and not before."""
+    shelf.put("gone.csv", "word\nfoo\n")
+    shelf.collect()
+    (shelf.folder / "shelf" / "gone.csv").unlink()
+    later = FixedClock(datetime.now(UTC) + timedelta(days=29))
+    CollectorWorker(Assembly(shelf.settings, later), "shelf", shelf.stop).run()
+    assert shelf.broker.position(report_id("gone.csv")) == DONE
+    later.move(datetime.now(UTC) + timedelta(days=40))
+    CollectorWorker(Assembly(shelf.settings, later), "shelf", shelf.stop).run()
+    assert shelf.broker.position(report_id("gone.csv")) == ""
 
 
 def test_the_slot_is_done_at_the_end(shelf: Shelf) -> None:
