@@ -28,6 +28,10 @@ class BrokerUnavailable(Retry):
     """The queue server can't be reached or refuses writes for now (restart, LOADING, OOM, MISCONF)."""
 
 
+class BrokerReplaced(BrokerUnavailable):
+    """The queue server's data are not those that this host worked with: emptied, another's, or an older copy."""
+
+
 class BrokerRefused(CleanbotsError):
     """The queue server is unfit for the promise: version, eviction policy, persistence, wrong password or epoch."""
 

@@ -13,7 +13,7 @@ def connect(address: str, name: str, folder: Path | None = None, *, start: bool 
     """Give the broker of a graph; nothing is sent to the server yet.
 
     Args:
-        address: ``embedded`` (the private server in *folder*), ``redis://``, ``rediss://`` or ``unix://``.
+        address: ``embedded`` (the private server in *folder*), or what `address.parse` reads.
         name: the graph's name; every key on the server carries it.
         folder: the state directory of this host; keeps the epoch and, if embedded, the server.
         start: start the embedded server if it isn't running; it ends when the broker is closed.

@@ -6,20 +6,19 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 from redis import exceptions
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from ..errors import BrokerRefused, BrokerUnavailable
+from .address import FORMS, parse, without_password
+from .pool import ConnectionLost, make_pool
 
 BLOCK_LIMIT = 10.0
 """The longest that one blocking command may wait, in seconds; shorter than the socket's time limit."""
 
-_SOCKET_TIMEOUT = 20.0
-_CONNECT_TIMEOUT = 5.0
+_SPLIT = "access a non local key"
+"""What a node of a cluster says of a key that a script derives, while it moves the keys away."""
 
 _WAIT_PREFIXES = {
     "OOM": "is at its memory limit; free memory or raise 'maxmemory'",
@@ -30,10 +29,11 @@ _WAIT_PREFIXES = {
     "MASTERDOWN": "has lost its primary; a failover may be under way",
     "CLUSTERDOWN": "belongs to a cluster that is down",
     "TRYAGAIN": "is moving the graph's keys to another node",
-    "MOVED": "does not own this graph's keys; give the address of the node that does",
+    "MOVED": "does not own this graph's keys (any more); a cluster's address is redis+cluster://",
     "ASK": "is moving the graph's keys to another node",
     "BUSY": "is busy with somebody's script",
     "UNBLOCKED": "has changed its role; a failover may be under way",
+    _SPLIT: "is moving the graph's keys to another node",
     "NOGROUP": "no longer has a queue that was there before: its data was emptied or replaced",
 }
 _WAIT_CLASSES: tuple[tuple[type[Exception], str], ...] = (
@@ -54,6 +54,10 @@ _REFUSED_CLASSES = (
 )
 
 
+_NO_RIGHT = ("ACL failure", "The user executing the script can't")
+"""What servers say (the second is Redis 7.0's way) if a script does what its user may not do."""
+
+
 @cache
 def script(name: str) -> tuple[str, str]:
     """Give the text of a Lua script of this package and its SHA-1, by which the server knows it."""
@@ -67,28 +71,21 @@ class Client:
     Nothing is retried: a command whose reply was lost may have been done (redis-py's own retry would do it twice).
 
     Args:
-        address: ``redis://``, ``rediss://`` or ``unix://``.
+        address: see `address.parse`.
+        tag: the graph's hash tag with braces; tells which node of a cluster has its keys.
 
     Raises:
         BrokerRefused: if the address can't be read.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, tag: str = "") -> None:
         self.where = without_password(address)
-        options: dict[str, Any] = {} if address.startswith("unix:") else {"socket_keepalive": True}
         try:
-            self._redis: Any = redis.Redis.from_url(
-                address,
-                protocol=2,
-                retry=Retry(NoBackoff(), 0),
-                socket_timeout=_SOCKET_TIMEOUT,
-                socket_connect_timeout=_CONNECT_TIMEOUT,
-                **options,
-            )
+            parsed = parse(address)
         except ValueError as error:
-            raise BrokerRefused(
-                f"broker address {self.where!r}: {error}; use embedded, redis://, rediss:// or unix://"
-            ) from error
+            raise BrokerRefused(f"broker address {self.where!r}: {error}; {FORMS}") from error
+        self.fails_over = parsed.fails_over
+        self._redis: Any = redis.Redis.from_pool(make_pool(parsed, tag))
 
     def call(self, *arguments: Any) -> Any:
         """Send one command and give its reply.
@@ -131,25 +128,18 @@ class Client:
 
     def _explain(self, error: Exception) -> BrokerUnavailable | BrokerRefused:
         text = str(error) or type(error).__name__
-        if isinstance(error, _REFUSED_CLASSES) or text.startswith("ACL failure"):
+        if isinstance(error, _REFUSED_CLASSES) or text.startswith(_NO_RIGHT):
             return BrokerRefused(
                 f"the queue server at {self.where} refuses us: {text}; look at user, password and rights"
             )
         for kind, code in _WAIT_CLASSES:
             if isinstance(error, kind):
                 return BrokerUnavailable(f"the queue server at {self.where} {_WAIT_PREFIXES[code]}")
-        if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError)):
+        if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError, ConnectionLost)):
             return BrokerUnavailable(f"the queue server at {self.where} can't be reached: {text}; is it running?")
-        code = text.split(maxsplit=1)[0]
+        code = _SPLIT if _SPLIT in text else text.split(maxsplit=1)[0]
         if code in _WAIT_PREFIXES:
             return BrokerUnavailable(f"the queue server at {self.where} {_WAIT_PREFIXES[code]}")
         return BrokerRefused(
             f"the queue server at {self.where} refuses a command: {text}; do others write to its keys?"
         )
-
-
-def without_password(address: str) -> str:
-    """Give an address as it may be shown and logged: without user, password and options."""
-    parts = urlsplit(address)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}"

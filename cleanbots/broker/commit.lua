@@ -55,7 +55,10 @@ local holds = {
     local known = redis.call('HGET', source, guard.report)
     return (known and known:match('^%d+ (.*)$') or '') == guard.position
   end,
-  tick = function() return later(guard.slot, redis.call('HGET', source, guard.bot) or '') end,
+  tick = function()
+    local last = redis.call('HGET', source, guard.bot) or ''
+    return later(guard.slot, last) or (last ~= '' and last == guard.instead)
+  end,
   failed = function() return #redis.call('XRANGE', source, guard.id, guard.id) == 1 end,
 }
 

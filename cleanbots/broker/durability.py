@@ -12,6 +12,7 @@ _SETTLED = 3.0
 """``everysec`` may put off even the write for two seconds while a background sync is slow (``aof.c``)."""
 
 _BETWEEN_LOOKS = 1.0
+_SECTIONS = ("server", "persistence", "replication")
 
 
 class Durability:
@@ -20,21 +21,21 @@ class Durability:
     With ``appendfsync always`` the reply to a commit says that it is on the disk. With ``everysec`` two looks at least a
     second apart must find nothing unwritten and nothing unsynced, the second at least three seconds after the commit
     (``WAITAOF`` is not used: Valkey 8.0 answers it at once). Otherwise there is nothing to wait for; `Health` warns
-    about it. If the server has replicas, one must have everything.
+    about it. If the server has replicas, or if another may take its place, one replica must have everything.
     """
 
     def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client
         self._clock = clock
         self._mode = ""
-        self._run_id = ""
+        self._reign = ""
         self._last = 0.0
 
     def committing(self) -> None:
-        """Learn which server this is before the first commit, so that its restart can be told later."""
+        """Learn which server this is before the first commit, so that its restart or end can be told later."""
         if not self._mode:
-            info = self._client.call("INFO", "server", "persistence")
-            self._run_id = info["run_id"]
+            info = self._client.call("INFO", *_SECTIONS)
+            self._reign = _reign(info)
             self._mode = sync_mode(self._client, info)
 
     def committed(self) -> None:
@@ -45,24 +46,29 @@ class Durability:
         """Wait until all commits so far are durable; False if *timeout* seconds were not enough.
 
         Raises:
-            BrokerUnavailable: if the server is away, or was restarted since the first commit or the last such error.
+            BrokerUnavailable: if the server is away, or was restarted or replaced by another since the first commit or
+                the last such error.
         """
         self.committing()
         deadline = self._clock.monotonic() + timeout
         info = self._look()
         if self._mode == "everysec" and not self._synced(deadline):
             return False
-        return not info.get("connected_slaves") or self._replicated(deadline)
+        return not (self._client.fails_over or info.get("connected_slaves")) or self._replicated(deadline)
 
     def _look(self) -> Mapping[str, Any]:
-        info: Mapping[str, Any] = self._client.call("INFO", "server", "persistence", "replication")
-        if info["run_id"] != self._run_id:
-            self._run_id = info["run_id"]
+        info: Mapping[str, Any] = self._client.call("INFO", *_SECTIONS)
+        self._check_reign(info)
+        return info
+
+    def _check_reign(self, info: Mapping[str, Any]) -> None:
+        reign = _reign(info)
+        if reign != self._reign:
+            self._reign = reign
             raise BrokerUnavailable(
-                f"the queue server at {self._client.where} was restarted and may have lost the last commits; "
+                f"the queue server at {self._client.where} was restarted or replaced and may have lost the last commits; "
                 "what its ledger doesn't know must be collected again"
             )
-        return info
 
     def _synced(self, deadline: float) -> bool:
         clean_since: float | None = None
@@ -81,9 +87,16 @@ class Durability:
 
     def _replicated(self, deadline: float) -> bool:
         left = max(0.001, min(BLOCK_LIMIT, deadline - self._clock.monotonic()))
-        # WAIT counts from its own connection's last command: the PING puts that after every commit of any connection.
-        _, replicas = self._client.together(("PING",), ("WAIT", 1, int(left * 1000)))
+        # WAIT counts from its own connection's last command: what is asked before puts that after every commit of any
+        # connection. It also tells that this connection is to the server that has them: another may have taken over.
+        info, replicas = self._client.together(("INFO", *_SECTIONS), ("WAIT", 1, int(left * 1000)))
+        self._check_reign(info)
         return bool(replicas >= 1)
+
+
+def _reign(info: Mapping[str, Any]) -> str:
+    """Give what is another text after each restart of a server and each time that a replica becomes the primary."""
+    return f"{info['run_id']} {info['master_replid']}"
 
 
 def sync_mode(client: Client, info: Mapping[str, Any]) -> str:

@@ -30,6 +30,8 @@ _SOCKET_PATH_LIMIT = 100
 
 _POLL = 0.01
 _LOG_TAIL = 2000
+_ROOM = 16 * 2**20
+_REMIND, _PAUSE = 60.0, 0.2
 _VERSION = re.compile(r"^(Redis|Valkey) server v=(\d+)\.(\d+)(?:\.(\d+))?", re.MULTILINE)
 
 _SETTINGS = {
@@ -147,9 +149,23 @@ class EmbeddedServer:
             raise BrokerRefused(f"{self.folder}: the queue server of this folder is running already")
         for lock in locks:
             os.set_inheritable(lock or 0, True)
+        self._await_room()
         self._make_way()
         program = self._command()
         os.execv(program[0], program)  # noqa: S606 - our own argument list, no shell
+
+    def _await_room(self) -> None:
+        """Wait until the disk has room: on a full one the server would end at its first write, again and again."""
+        said = -_REMIND
+        while (free := shutil.disk_usage(self.folder).free) < _ROOM:
+            if self._clock.monotonic() - said >= _REMIND:
+                said = self._clock.monotonic()
+                sys.stderr.write(
+                    f"{self.folder}: the disk has {free >> 10} KiB left, and the queue server needs {_ROOM >> 20} MiB "
+                    "to start; make room, and it starts by itself\n"
+                )
+                sys.stderr.flush()
+            time.sleep(_PAUSE)
 
     def _command(self) -> list[str]:
         settings = {**self._settings, "unixsocket": str(self.socket), "dir": str(self.folder)}

@@ -19,11 +19,14 @@ class Keys:
     def __init__(self, name: str) -> None:
         self.tag = f"{{{name}}}:"
         self.statistics = self.tag + "stats"
+        self.witness = self.tag + "witness"
         self.depths = self.tag + "depths"
         self.failed_depths = self.tag + "failed-depths"
         self.slots = self.tag + "slots"
         self.cursors = self.tag + "cursors"
         self.epoch = self.tag + "epoch"
+        self.mark = self.tag + "mark"
+        self.adopted = self.tag + "adopted"
 
     def queue(self, bot: str) -> str:
         """Give the stream that a bot receives from."""
@@ -51,5 +54,5 @@ class Keys:
         return f"{self.tag}ledger:{number:04x}"
 
     def seen(self, bot: str, bucket_length: int) -> str:
-        """Give the index of a bot's deduplication buckets of that length (ms); its shards' keys begin with it."""
+        """Give the index of a bot's deduplication buckets of that length (ms); its pages' keys begin with it."""
         return f"{self.tag}seen:{bot}:{bucket_length}"

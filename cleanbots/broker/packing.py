@@ -70,9 +70,9 @@ def _guard(guard: EntryGuard | ReportGuard | TickGuard | FailedGuard, keys: Keys
                 "moved": cursor is not None,
                 "cursor": cursor or "",
             }
-        case TickGuard(bot, slot):
+        case TickGuard(bot, slot, instead):
             source = beside = keys.slots
-            fields = {"kind": "tick", "bot": bot, "slot": slot}
+            fields = {"kind": "tick", "bot": bot, "slot": slot, "instead": instead}
         case FailedGuard(bot, key, count, size):
             source = beside = keys.failed(bot)
             fields = {"kind": "failed", "bot": bot, "id": key, "count": count, "size": size}

@@ -68,10 +68,17 @@ class ReportGuard:
 
 @dataclass(frozen=True, slots=True)
 class TickGuard:
-    """A time slot of a bot: holds while *slot* (sortable text) is later than the bot's last one."""
+    """A time slot of a bot: holds while *slot* (sortable text) is later than the bot's last one, or that is *instead*.
+
+    Args:
+        bot: its id.
+        slot: the slot.
+        instead: a last slot that is to be replaced all the same, as a clock that was wrong left it; "" if there is none.
+    """
 
     bot: str
     slot: str
+    instead: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,10 @@ class FailedGuard:
 
 DONE = "done"
 """The ledger's position of a report that is complete."""
+
+
+FEEDS = "/feeds"
+"""Whose state keeps when each collector last had a complete report, by the collector's id; no bot has this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +195,16 @@ class Broker(Protocol):
         """
         ...
 
+    def verify(self) -> None:
+        """Look whether the server's data are still those that this host worked with; cheap, to be asked often.
+
+        Raises:
+            BrokerReplaced: if they were emptied, exchanged, or set back to an older copy.
+        """
+        ...
+
     def adopt(self) -> None:
-        """Accept the server's data as they are, after `check` refused them as emptied or replaced."""
+        """Accept the server's data as they are, after `check` or `verify` found others."""
         ...
 
     def take(self, queues: Sequence[str], consumer: str, wait: float) -> Entry | None:
@@ -246,8 +265,16 @@ class Broker(Protocol):
         """Tell how full each queue is."""
         ...
 
+    def queues(self) -> list[str]:
+        """Name the queues that hold something, also those that no configuration knows any more."""
+        ...
+
     def drained(self, queues: Sequence[str]) -> bool:
         """Tell in one atomic look whether nothing waits and nothing is held in any of *queues*."""
+        ...
+
+    def witness(self, what: str, number: int) -> int:
+        """Remember how far something outside has come; give the highest number that was told of it before."""
         ...
 
     def statistics(self) -> dict[str, int]:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..clock import Clock, SystemClock
-from ..errors import BrokerUnavailable
+from ..errors import BrokerRefused, BrokerReplaced, BrokerUnavailable
 from .client import BLOCK_LIMIT, Client
 from .durability import Durability
+from .epoch import Epoch
 from .health import Health
 from .keys import GROUP, LEDGER_SHARDS, Keys
 from .packing import packed
@@ -28,7 +29,7 @@ class RedisBroker:
     another.
 
     Args:
-        address: ``redis://``, ``rediss://`` or ``unix://``.
+        address: see `address.parse`.
         name: the graph's name; all keys carry it.
         folder: the state directory, where this host's copy of the epoch lies; None does without.
         seen_limit: the most keys that a bot's deduplication remembers; then the oldest are forgotten.
@@ -50,9 +51,10 @@ class RedisBroker:
         on_close: Callable[[], None] | None = None,
     ) -> None:
         self._on_close = on_close
-        self._client = Client(address)
         self._keys = Keys(name)
-        self._health = Health(self._client, self._keys, folder)
+        self._client = Client(address, self._keys.tag)
+        self._health = Health(self._client)
+        self._epoch = Epoch(self._client, self._keys, folder)
         self._durability = Durability(self._client, clock or SystemClock())
         self._seen = Seen(self._client, self._keys, seen_limit)
         self._more: list[Entry] = []
@@ -65,11 +67,24 @@ class RedisBroker:
         Raises:
             BrokerRefused: if they can't, or if the server's data is not what this host worked with before.
         """
-        return self._health.check()
+        warnings = self._health.check()
+        try:
+            self._epoch.verify()
+        except BrokerReplaced as error:
+            raise BrokerRefused(str(error)) from error
+        return warnings
+
+    def verify(self) -> None:
+        """Look whether the server's data are still those that this host worked with.
+
+        Raises:
+            BrokerReplaced: if they are not.
+        """
+        self._epoch.verify()
 
     def adopt(self) -> None:
-        """Accept the server's data as it is now, after `check` refused it as emptied or replaced."""
-        self._health.adopt()
+        """Accept the server's data as they are now, for all hosts, after they were found emptied or replaced."""
+        self._epoch.adopt()
 
     def durable(self, timeout: float) -> bool:
         """Wait until everything this client committed is durable; False if *timeout* seconds were not enough.
@@ -119,16 +134,12 @@ class RedisBroker:
         except BrokerUnavailable as error:
             if not _is_missing_group(error):
                 raise
-            self._make_queues(keys)
+            self.verify()  # queues are there from the first time on that somebody waits for them
+            self._client.run("make_queues", [self._keys.depths, *keys], [])
             streams = self._client.call(*command)
         names = {key.encode(): queue for key, queue in zip(keys, queues, strict=True)}
         found = {names[key]: _entry(names[key], *entries[0]) for key, entries in streams or ()}
         return [found[queue] for queue in queues if queue in found]
-
-    def _make_queues(self, keys: Sequence[str]) -> None:
-        for key in keys:
-            if not self._client.call("EXISTS", key):
-                self._client.call("XGROUP", "CREATE", key, GROUP, "0", "MKSTREAM")
 
     def mine(self, queues: Sequence[str], consumer: str) -> list[Entry]:
         """Give the entries that *consumer* holds and has not finished (after a restart or a broken connection)."""
@@ -205,11 +216,18 @@ class RedisBroker:
         """Tell how full each queue is."""
         return self._depths(self._keys.depths, {queue: self._keys.queue(queue) for queue in queues})
 
+    def queues(self) -> list[str]:
+        """Name the queues that hold something, also those that no configuration knows any more."""
+        return self._named(self._keys.depths)
+
     def failed_depths(self) -> dict[str, Depth]:
         """Tell how many failed items each bot has; only bots that have any."""
-        bots = {field.decode().rpartition(":")[0] for field in self._hash(self._keys.failed_depths)}
-        depths = self._depths(self._keys.failed_depths, {bot: self._keys.failed(bot) for bot in sorted(bots)})
+        bots = self._named(self._keys.failed_depths)
+        depths = self._depths(self._keys.failed_depths, {bot: self._keys.failed(bot) for bot in bots})
         return {bot: depth for bot, depth in depths.items() if depth.entries}
+
+    def _named(self, counts: str) -> list[str]:
+        return sorted({field.decode().rpartition(":")[0] for field in self._hash(counts)})
 
     def _depths(self, counts: str, streams: Mapping[str, str]) -> dict[str, Depth]:
         rows = self._client.run("depths", [counts, *streams.values()], list(streams))
@@ -219,6 +237,10 @@ class RedisBroker:
         """Tell in one atomic look whether nothing waits and nothing is held in any of *queues*."""
         lengths = self._client.together(*[("XLEN", self._keys.queue(queue)) for queue in queues], atomic=True)
         return not any(lengths)
+
+    def witness(self, what: str, number: int) -> int:
+        """Remember how far something outside has come; give the highest number that was told of it before."""
+        return int(self._client.run("witness", [self._keys.witness], [what, number]))
 
     def statistics(self) -> dict[str, int]:
         """Give all counters, ``<bot>:<what>`` to number."""

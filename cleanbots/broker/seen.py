@@ -1,4 +1,4 @@
-"""Deduplication: remembers which event claimed a key first, in some 40 bytes per key."""
+"""Deduplication: remembers which event claimed a key first, in some 20 to 40 bytes per key."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,15 +9,11 @@ from .keys import Keys
 BUCKETS = 4
 """So many buckets make a window; a key is remembered for one bucket's length more at most."""
 
-SHARDS = 2**16
-"""So many small hashes make a bucket: up to eight million keys they stay in the compact encoding."""
-
-_SHARD, _FIELD, _OWNER = 2, 7, 6
-_UNLINK_RUN = 1024
+_KEY, _OWNER = 9, 6
 
 
 class Seen:
-    """Who claimed which key, in hashes that expire bucket by bucket.
+    """Who claimed which key, in pages that expire bucket by bucket; ``claim_keys.lua`` says how.
 
     A key is kept as 72 bits of its BLAKE2b digest, its owner as 48 bits: among 20 million keys a false duplicate has a
     chance of 1 in 20 million.
@@ -43,24 +39,17 @@ class Seen:
             return []
         digests = [hashlib.blake2b(owner.encode(), digest_size=_OWNER).digest() for owner in owners]
         records = [
-            hashlib.blake2b(key, digest_size=_SHARD + _FIELD).digest() + owner
-            for key, owner in zip(keys, digests, strict=True)
+            hashlib.blake2b(key, digest_size=_KEY).digest() + owner for key, owner in zip(keys, digests, strict=True)
         ]
         length = max(1, -(-int(window * 1000) // BUCKETS))
         index = self._keys.seen(bot, length)
         arguments = [b"".join(records), length, BUCKETS]
-        packed, total = self._client.run("claim_keys", [index], arguments)
+        others, total = self._client.run("claim_keys", [index], arguments)
         if total > self._limit:
-            self._forget_oldest(bot, index)
-        names = dict(zip(digests, owners, strict=True))
-        found = (packed[start : start + _OWNER] for start in range(0, len(packed), _OWNER))
-        return [names.get(digest) or digest.hex() for digest in found]
-
-    def _forget_oldest(self, bot: str, index: str) -> None:
-        """Delete the oldest bucket, in runs, so that nobody waits for long; if this stops halfway, it expires."""
-        bucket: bytes | None = self._client.run("forget_bucket", [index, self._keys.statistics], [f"{bot}:forgotten"])
-        if bucket is None:
-            return
-        for start in range(0, SHARDS, _UNLINK_RUN):
-            shards = (number.to_bytes(_SHARD) for number in range(start, start + _UNLINK_RUN))
-            self._client.call("UNLINK", *[f"{index}:{bucket.decode()}:".encode() + shard for shard in shards])
+            self._client.run("forget_bucket", [index, self._keys.statistics], [f"{bot}:forgotten"])
+        found = list(owners)
+        if others:
+            names = dict(zip(digests, owners, strict=True))
+            for place, digest in zip(others[::2], others[1::2], strict=True):
+                found[place] = names.get(digest) or digest.hex()
+        return found

@@ -330,3 +330,13 @@ def test_script_is_sent_again_when_the_server_forgot_it(broker):
     broker._client.call("SCRIPT FLUSH")
 
     assert broker.commit(Commit(EntryGuard(entry, "", None))) == COMMITTED
+
+
+def test_a_slot_may_take_the_place_of_one_that_is_named(broker):
+    """A last slot that a wrong clock left is replaced once, by whoever names it; nobody else goes back in time."""
+    broker.commit(Commit(TickGuard("a", "2038-01-19")))
+
+    assert broker.commit(Commit(TickGuard("a", "2026-11-20", "2037-12-31"))).answer is Answer.LOST
+    assert broker.commit(Commit(TickGuard("a", "2026-11-20", "2038-01-19"))).answer is Answer.COMMITTED
+    assert broker.commit(Commit(TickGuard("a", "2026-11-20", "2038-01-19"))).answer is Answer.LOST
+    assert broker.last_slot("a") == "2026-11-20"

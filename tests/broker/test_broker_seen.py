@@ -75,20 +75,46 @@ def test_older_buckets_are_looked_through(broker, age):
     """A key in any bucket of the window is known; in one before, it is not."""
     broker.claim_keys("dedup", [b"x"], ["r1-1"], WEEK)
     index = broker._keys.seen("dedup", int(WEEK * 1000) // 4)
-    (bucket,) = broker._hash(index)
-    move_bucket(broker, index, bucket, int(bucket) - age)
+    (page,) = broker._hash(index)
+    bucket = int(page.partition(b":")[0])
+    move_page(broker, index, bucket, bucket - age)
     assert broker.claim_keys("dedup", [b"x"], ["r2-1"], WEEK) != ["r2-1"]
 
-    move_bucket(broker, index, str(int(bucket) - age).encode(), int(bucket) - 5)
+    move_page(broker, index, bucket - age, bucket - 5)
     assert broker.claim_keys("dedup", [b"x"], ["r2-1"], WEEK) == ["r2-1"]
 
 
-def move_bucket(broker: RedisBroker, index: str, bucket: bytes, to: int) -> None:
-    """Make a bucket older, as if time had passed."""
-    for key in broker._client.call("KEYS", f"{index}:{bucket.decode()}:*"):
-        broker._client.call("RENAME", key, f"{index}:{to}:".encode() + key[-2:])
-    broker._client.call("HSET", index, to, 1)
-    broker._client.call("HDEL", index, bucket)
+def move_page(broker: RedisBroker, index: str, bucket: int, to: int) -> None:
+    """Make a page older, as if time had passed."""
+    broker._client.call("RENAME", f"{index}:{bucket}:0", f"{index}:{to}:0")
+    broker._client.call("HSET", index, f"{to}:0", 1)
+    broker._client.call("HDEL", index, f"{bucket}:0")
+
+
+def test_a_full_page_is_followed_by_a_larger_one(broker):
+    """Keys of a page that is full are known from the next one on, and new ones go there."""
+    broker.claim_keys("dedup", [b"x"], ["r1-1"], WEEK)
+    index = broker._keys.seen("dedup", int(WEEK * 1000) // 4)
+    for level in range(3):
+        (page, *_) = sorted(broker._hash(index), reverse=True)
+        broker._client.call("HSET", index, page, 16 * 4096 * 16**level)
+        fresh = f"level {level + 1}".encode()
+
+        assert broker.claim_keys("dedup", [b"x", fresh], ["r2-1", "r2-2"], WEEK)[0] != "r2-1"
+        assert broker.claim_keys("dedup", [b"x", fresh], ["r1-1", "r2-2"], WEEK) == ["r1-1", "r2-2"]
+        assert broker.claim_keys("dedup", [fresh], ["r3-1"], WEEK) != ["r3-1"]
+        assert {int(page.rpartition(b":")[2]) for page in broker._hash(index)} == set(range(level + 2))
+
+
+def test_keys_that_share_a_field_are_told_apart(broker):
+    """Far more keys than a page has fields: each is new once, and each is known afterwards."""
+    keys = [b"key %d" % number for number in range(30_000)]
+    owners = [f"r1-{number}" for number in range(30_000)]
+    others = [f"r2-{number}" for number in range(30_000)]
+
+    assert broker.claim_keys("dedup", keys, owners, WEEK) == owners
+
+    assert not set(broker.claim_keys("dedup", keys, others, WEEK)) & set(others)
 
 
 def test_keys_expire_on_the_server(broker):
@@ -97,7 +123,7 @@ def test_keys_expire_on_the_server(broker):
 
     keys = broker._client.call("KEYS", f"{broker._keys.tag}*")
 
-    assert len(keys) == 3
+    assert len(keys) == 2
     assert all(0 < broker._client.call("PTTL", key) <= WEEK * 1000 * 1.5 for key in keys)
 
 
@@ -110,6 +136,6 @@ def test_number_of_keys_is_bounded(server, name):
     broker.claim_keys("dedup", [b"one more"], ["r"], WEEK)
 
     assert broker.statistics() == {"dedup:forgotten": 11}
-    assert broker._client.call("KEYS", f"{broker._keys.tag}seen:*") == []
+    assert broker._client.call("KEYS", f"{broker._keys.tag}*") == [broker._keys.statistics.encode()]
     assert broker.claim_keys("dedup", [b"one more"], ["other"], WEEK) == ["other"]
     broker.close()

@@ -1,9 +1,13 @@
 """What is checked about a server, and what is said when it is away or refuses."""
 
+import socket
+import threading
+from contextlib import contextmanager, suppress
+
 import pytest
 
 from cleanbots.broker import RedisBroker, connect
-from cleanbots.broker.client import without_password
+from cleanbots.broker.address import without_password
 from cleanbots.broker.protocol import DONE, Answer, Commit, Depth, EntryGuard, Output, ReportGuard
 from cleanbots.errors import BrokerRefused, BrokerUnavailable
 
@@ -146,6 +150,21 @@ def test_server_that_went_away_and_came_back(start_server):
     broker.close()
 
 
+def test_a_restart_between_two_calls_is_told(start_server):
+    """A server that came back while nobody asked it anything may have lost something: the next call says so, once."""
+    server = start_server({})
+    broker = RedisBroker(server.address, "g")
+    broker.commit(Commit(ReportGuard("c", "r", "", DONE)))
+    server._process.kill()
+    server._process.wait()
+    server.start()
+
+    with pytest.raises(BrokerUnavailable, match="can't be reached"):
+        broker.position("r")
+    assert broker.position("r") == DONE
+    broker.close()
+
+
 def test_full_memory_can_be_drained(start_server):
     """At the memory limit new reports wait, and what is queued drains through every hop, slice by slice."""
     server = start_server({})
@@ -168,41 +187,11 @@ def test_full_memory_can_be_drained(start_server):
         rest = newcomer.commit(Commit(EntryGuard(entry, "5", None), out, counters={"in": 5}))
         assert (half.answer, rest.answer) == (Answer.COMMITTED, Answer.COMMITTED)
 
+    assert newcomer.take(["never", "a"], "one", 0.01) is None
     assert broker.drained(["a", "b"])
     assert broker.depths(["a", "b"]) == {"a": Depth(0, 0, 0, 0), "b": Depth(0, 0, 0, 0)}
     assert broker.commit(Commit(ReportGuard("c", "late", "", DONE))).answer is Answer.COMMITTED
     newcomer.close()
-    broker.close()
-
-
-def test_epoch_is_kept_on_both_sides(server, name, tmp_path):
-    """The first check settles the epoch; another host of the same graph takes it over."""
-    first, second = tmp_path / "one", tmp_path / "two"
-    first.mkdir()
-    second.mkdir()
-    for folder in (first, second, first):
-        broker = RedisBroker(server.address, name, folder)
-        broker.check()
-        broker.close()
-
-    assert (first / "epoch").read_text() == (second / "epoch").read_text() != ""
-
-
-@pytest.mark.parametrize(("epoch", "words"), [(None, "emptied"), ("another", "replaced")])
-def test_lost_data_is_told(broker, server, name, tmp_path, epoch, words):
-    """A server that was emptied or replaced is refused until somebody accepts what is there."""
-    broker = RedisBroker(server.address, name, tmp_path)
-    broker.check()
-    if epoch is None:
-        broker._client.call("DEL", broker._keys.epoch)
-    else:
-        broker._client.call("SET", broker._keys.epoch, epoch)
-
-    with pytest.raises(BrokerRefused, match=words):
-        broker.check()
-
-    broker.adopt()
-    assert broker.check() == []
     broker.close()
 
 
@@ -244,4 +233,60 @@ def test_durable_without_append_only_file(start_server):
     broker = RedisBroker(start_server({"appendonly": "no"}).address, "g")
 
     assert broker.durable(0)
+    broker.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ("redis_version:6.2.14", r"is Redis 6\.2\.14; it must be at least Redis 7\.0"),
+        ("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:7.2.8", r"is Valkey 7\.2\.8; .* or Valkey 8\.0"),
+    ],
+)
+def test_old_servers_are_refused(tmp_path, version, words):
+    """A server that is too old for the scripts is refused with the version that would do."""
+    with stand_in(tmp_path / "old.sock", f"{version}\r\nrole:master\r\n") as address:
+        broker = RedisBroker(address, "g")
+        with pytest.raises(BrokerRefused, match=words):
+            broker.check()
+        broker.close()
+
+
+@contextmanager
+def stand_in(path, info):
+    """Answer like a server of another version: INFO with *info*, anything else with OK."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+
+    def serve():
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                with client:
+                    while request := client.recv(65536):
+                        body = info.encode()
+                        client.sendall(
+                            b"$%d\r\n%s\r\n" % (len(body), body)
+                            if b"INFO\r\n" in request
+                            else b"+OK\r\n" * request.count(b"*")
+                        )
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"unix://{path}"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def test_waitaof_is_not_trusted(start_server):
+    """Durability under 'everysec' is looked up, not asked for: some servers answer WAITAOF before it is true."""
+    server = start_server({"appendfsync": "everysec"})
+    broker = RedisBroker(server.address, "g")
+    broker.commit(Commit(ReportGuard("c", "r", "", DONE)))
+    assert broker.durable(10)
+
+    assert "cmdstat_waitaof" not in broker._client.call("INFO", "commandstats")
     broker.close()

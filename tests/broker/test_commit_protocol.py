@@ -34,7 +34,12 @@ FAILED_LIMITS = {"a": Limit(1, 10_000), "b": Limit(100, 5)}
 REPORTS = ["r", "s", "t"]
 PARTS = 10
 
-consumers = st.sampled_from(["one", "two"])
+PROCESSES = {"one": "main", "two": "b", "clone of one": "b"}
+"""Who works, and on which of two hosts; each host has a connection of its own, only the first one's loses replies."""
+CONSUMERS = {"one": "one", "two": "two", "clone of one": "one"}
+"""Their names on the server: a copy of a host that was started by mistake has the names of the original."""
+
+processes = st.sampled_from(list(PROCESSES))
 rarely = st.sampled_from([False, False, False, True])
 picks = st.integers(0, 5)
 
@@ -66,6 +71,8 @@ class Model:
     failed: dict[str, list[Row]] = field(default_factory=lambda: {"a": [], "b": []})
     ledger: dict[str, str] = field(default_factory=dict)
     slot: str = ""
+    cursor: str | None = None
+    state: dict[str, dict[str, bytes]] = field(default_factory=lambda: {"a": {}, "b": {}})
     cleared: list[int] = field(default_factory=list)
     counters: Counter[str] = field(default_factory=Counter)
     made: int = 0
@@ -114,12 +121,19 @@ class Model:
                 self.source(commit.guard).remove(self.row(commit.guard))
             case ReportGuard():
                 self.ledger[commit.guard.report] = commit.guard.then
+                self.cursor = commit.guard.cursor
             case TickGuard():
                 self.slot = commit.guard.slot
         for output in commit.outputs:
             self.rows[output.queue].append(Row("", json.loads(output.data)))
         for output in commit.failed:
             self.failed[output.queue].append(Row("", json.loads(output.data)))
+        for bot, puts in commit.state.items():
+            for key, value in puts.items():
+                if value is None:
+                    self.state[bot].pop(key, None)
+                else:
+                    self.state[bot][key] = value
         self.counters.update(commit.counters)
 
 
@@ -133,14 +147,16 @@ class CommitProtocol(RuleBasedStateMachine):
         super().__init__()
         self.name = fresh_name()
         self.model = Model()
-        self.tickets: list[tuple[str, Entry, str]] = []  # consumer, entry, the mark it knows; also of the forgotten
+        self.tickets: list[tuple[str, Entry, str]] = []  # process, entry, the mark it knows; also of the forgotten
         self.sent: list[Commit] = []
         self.broker = RedisBroker(self.proxy.address, self.name)
+        self.hosts = {"main": self.broker, "b": RedisBroker(self.server.address, self.name)}
         self.looker = RedisBroker(self.server.address, self.name)
         self.warm_up()
 
     def teardown(self) -> None:
-        self.broker.close()
+        for broker in self.hosts.values():
+            broker.close()
         self.looker._client.call("FLUSHALL")
         self.looker.close()
 
@@ -154,14 +170,16 @@ class CommitProtocol(RuleBasedStateMachine):
         self.model.made += count
         return list(range(self.model.made - count, self.model.made))
 
-    def commit(self, commit: Commit, lose_reply: bool) -> Answer | None:
+    def commit(self, commit: Commit, lose_reply: bool, host: str = "main") -> Answer | None:
         """Commit and compare with the model; give the answer, or None if it was lost on the way."""
+        broker = self.hosts[host]
+        lose_reply = lose_reply and host == "main"
         self.sent.append(commit)
         expected = self.model.expect(commit)
-        self.broker.depths([])  # the connection is open, so that the next reply is the commit's
+        broker.depths([])  # the connection is open, so that the next reply is the commit's
         self.proxy.drop_next = lose_reply
         try:
-            answer = self.broker.commit(commit)
+            answer = broker.commit(commit)
         except BrokerUnavailable:
             assert lose_reply
             answer = None
@@ -203,11 +221,11 @@ class CommitProtocol(RuleBasedStateMachine):
         marks = [{entry.decode(): mark.decode() for entry, mark in fields.items()} for fields in hashes]
         return [*marks, *({} for _ in self.model.failed)]
 
-    def given(self, consumer: str, entry: Entry) -> None:
+    def given(self, process: str, entry: Entry) -> None:
         row = next(row for row in self.model.rows[entry.queue] if row.id == entry.id)
         assert (entry.mark, entry.data, entry.count) == (row.mark, frame(row.items), len(row.items))
-        row.holder = consumer
-        self.tickets.append((consumer, entry, entry.mark))
+        row.holder = CONSUMERS[process]
+        self.tickets.append((process, entry, entry.mark))
 
     # -- rules -------------------------------------------------------------------------------------------------------
 
@@ -217,7 +235,8 @@ class CommitProtocol(RuleBasedStateMachine):
         position = self.model.ledger.get(report, "")
         stale = stale or position == DONE
         part = 0 if stale else int(position or 0) + 1
-        guard = ReportGuard("collector", report, "0" if stale else position, DONE if part == PARTS else str(part))
+        then = DONE if part == PARTS else str(part)
+        guard = ReportGuard("collector", report, "0" if stale else position, then, f"{report} {then}")
         output = Output("a", frame(self.new_items(count)), count)
         self.commit(Commit(guard, [output], limits=LIMITS, counters={"collector:out": count}), lose_reply)
         if self.model.ledger.get(report, "") == position:
@@ -233,64 +252,66 @@ class CommitProtocol(RuleBasedStateMachine):
         if self.model.slot == before:
             self.model.made -= 1
 
-    @rule(consumer=consumers)
-    def take(self, consumer):
+    @rule(process=processes)
+    def take(self, process):
         """A worker takes an entry: the oldest of the deepest queue that has one."""
         waiting = [(queue, row) for queue in QUEUES for row in self.model.rows[queue] if not row.holder]
-        entry = self.broker.take(QUEUES, consumer, 0)
+        entry = self.hosts[PROCESSES[process]].take(QUEUES, CONSUMERS[process], 0)
         assert (entry and (entry.queue, entry.id)) == ((waiting[0][0], waiting[0][1].id) if waiting else None)
         if entry:
             assert not entry.again
-            self.given(consumer, entry)
+            self.given(process, entry)
 
     @precondition(lambda self: self.tickets)
-    @rule(consumer=consumers)
-    def claim(self, consumer):
+    @rule(process=processes)
+    def claim(self, process):
         """A worker takes over what another one seems to have forgotten, though it may only be asleep."""
         held = {row.id for queue in QUEUES for row in self.model.rows[queue] if row.holder}
-        entry = self.broker.claim(QUEUES, consumer, 0)
+        entry = self.hosts[PROCESSES[process]].claim(QUEUES, CONSUMERS[process], 0)
         assert (entry is not None) == bool(held)
         if entry:
             assert entry.again
             assert entry.id in held
-            self.given(consumer, entry)
+            self.given(process, entry)
 
-    @rule(consumer=consumers)
-    def restart(self, consumer):
+    @rule(process=processes)
+    def restart(self, process):
         """A worker dies, knows nothing any more, and asks what it held."""
-        self.tickets = [ticket for ticket in self.tickets if ticket[0] != consumer]
+        self.tickets = [ticket for ticket in self.tickets if ticket[0] != process]
+        consumer = CONSUMERS[process]
         held = [row.id for queue in QUEUES for row in self.model.rows[queue] if row.holder == consumer]
-        mine = self.broker.mine(QUEUES, consumer)
+        mine = self.hosts[PROCESSES[process]].mine(QUEUES, consumer)
         assert [entry.id for entry in mine] == held
         for entry in mine:
             assert entry.again
-            self.given(consumer, entry)
+            self.given(process, entry)
 
     @precondition(lambda self: self.tickets)
     @rule(pick=picks)
     def say_alive(self, pick):
         """A sign of life tells whether the entry is still one's own."""
-        consumer, entry, _ = self.tickets[pick % len(self.tickets)]
+        process, entry, _ = self.tickets[pick % len(self.tickets)]
         row = next((row for row in self.model.rows[entry.queue] if row.id == entry.id), None)
-        assert self.broker.alive(entry, consumer) == (row is not None and row.holder == consumer)
+        consumer = CONSUMERS[process]
+        assert self.hosts[PROCESSES[process]].alive(entry, consumer) == (row is not None and row.holder == consumer)
 
-    @rule(consumer=consumers, pick=picks, count=st.integers(1, 4), fail=st.booleans(), lose_reply=rarely)
-    def work(self, consumer, pick, count, fail, lose_reply):
+    @rule(process=processes, pick=picks, count=st.integers(1, 4), fail=st.booleans(), lose_reply=rarely)
+    def work(self, process, pick, count, fail, lose_reply):
         """A worker, perhaps long forgotten, commits a slice: hands it on, or its first item to failed."""
-        self.commit_slice(consumer, pick, count, fail, lose_reply)
+        self.commit_slice(process, pick, count, fail, lose_reply)
 
-    @rule(consumer=consumers, pick=picks, lose_reply=rarely)
-    def finish(self, consumer, pick, lose_reply):
+    @rule(process=processes, pick=picks, lose_reply=rarely)
+    def finish(self, process, pick, lose_reply):
         """A worker, perhaps long forgotten, commits all the rest."""
-        self.commit_slice(consumer, pick, 8, False, lose_reply)
+        self.commit_slice(process, pick, 8, False, lose_reply)
 
-    def commit_slice(self, consumer: str, pick: int, count: int, fail: bool, lose_reply: bool) -> None:
+    def commit_slice(self, process: str, pick: int, count: int, fail: bool, lose_reply: bool) -> None:
         if not self.tickets:
-            self.take(consumer)
+            self.take(process)
         if not self.tickets:
             return
         at = len(self.tickets) - 1 - pick % len(self.tickets)  # the last ones are the most probable
-        consumer, entry, mark = self.tickets[at]
+        process, entry, mark = self.tickets[at]
         begin = int(mark or 0)
         items = json.loads(entry.data)[begin : begin + count]
         end = begin + len(items)
@@ -303,12 +324,13 @@ class CommitProtocol(RuleBasedStateMachine):
             LIMITS,
             FAILED_LIMITS,
             {f"{entry.queue}:in": len(items), f"{entry.queue}:failed": len(failed)},
+            {entry.queue: {"last": f"{entry.id} {end}".encode(), "odd": b"yes" if end % 2 else None}},
         )
-        answer = self.commit(commit, lose_reply)
+        answer = self.commit(commit, lose_reply, PROCESSES[process])
         if answer is Answer.LOST or (answer is Answer.COMMITTED and then is None):
             del self.tickets[at]
         elif answer is Answer.COMMITTED:
-            self.tickets[at] = (consumer, entry, then)
+            self.tickets[at] = (process, entry, then)
 
     @precondition(lambda self: self.sent)
     @rule(pick=picks, lose_reply=rarely)
@@ -358,7 +380,7 @@ class CommitProtocol(RuleBasedStateMachine):
         self.server._process.kill()
         self.server._process.wait()
         self.server.start()
-        for broker in (self.broker, self.looker):
+        for broker in (*self.hosts.values(), self.looker):
             with contextlib.suppress(BrokerUnavailable):
                 broker.depths([])
         self.warm_up()
@@ -399,18 +421,21 @@ class CommitProtocol(RuleBasedStateMachine):
         for report in REPORTS:
             assert self.looker.position(report) == self.model.ledger.get(report, "")
         assert self.looker.last_slot("ticker") == self.model.slot
+        assert self.looker.cursor("collector") == self.model.cursor
+        assert {bot: self.looker.state(bot) for bot in self.model.state} == self.model.state
+        assert self.looker.queues() == sorted(queue for queue, rows in self.model.rows.items() if rows)
         assert self.looker.statistics() == {name: number for name, number in self.model.counters.items() if number}
         assert self.looker.drained(QUEUES) == (not any(self.model.rows[queue] for queue in QUEUES))
 
 
-def test_commit_protocol(start_server, tmp_path):
+def test_commit_protocol(start_server, tmp_path, long_form):
     """Crashes, claims, zombies, lost replies, full queues and a killed server leave every item in exactly one place."""
     CommitProtocol.server = start_server({})
     CommitProtocol.proxy = LossyProxy(tmp_path / "proxy.sock", CommitProtocol.server.socket)
     run_state_machine_as_test(
         CommitProtocol,
         settings=settings(
-            max_examples=150,
+            max_examples=1000 if long_form else 80,
             stateful_step_count=50,
             deadline=None,
             database=None,

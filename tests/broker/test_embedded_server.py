@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,20 @@ def test_server_that_ends_at_once(tmp_path):
 
     with EmbeddedServer(tmp_path) as second:
         assert second.owned
+
+
+def test_a_full_disk_is_waited_out(
+    tmp_path: Path, small_disk: Callable[[Path, int], Path], until: Callable[..., None]
+) -> None:
+    """Under a supervisor it doesn't start into a full disk, which would end it at once: it says so, waits, and starts."""
+    folder = small_disk(tmp_path / "small", 32)
+    server = EmbeddedServer(folder)
+    (folder / "ballast").write_bytes(bytes(28 * 2**20))
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(server.argv(), stdout=log, stderr=log)
+    until(lambda: "make room" in (tmp_path / "log").read_text(), "the server to say what it waits for")
+    assert process.poll() is None
+    (folder / "ballast").unlink()
+    until(server.running, "the server to start")
+    process.terminate()
+    process.wait(60)
