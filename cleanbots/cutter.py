@@ -7,7 +7,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 from .charset import is_wide, marked
 from .errors import InvalidRow
-from .records import RECORD_LIMIT, Dialect, Record, records
+from .records import RECORD_LIMIT, Dialect, Record, records, runs
 from .report import Cut
 
 PIECE = 2**20
@@ -239,8 +239,8 @@ def _boundary(data: bytes, dialect: Dialect) -> int:
         return end
     lines = _lines(data[:end])
     last = 0
-    for record in records(lines, dialect, final=False):
-        last = record.end
+    for found in runs(lines, dialect, final=False):
+        last = found.end
     return sum(map(len, lines[:last]))
 
 

@@ -4,6 +4,7 @@ import codecs
 import io
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
+from itertools import count, repeat
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -14,7 +15,7 @@ from .charset import is_known, is_wide, marked
 from .errors import CleanbotsError, InvalidRow, Retry, shorten
 from .event import Event, Origin
 from .params import Params
-from .records import Dialect, records
+from .records import Dialect, Record, Run, records, runs
 from .report import Chunk, Cut
 
 P = TypeVar("P", bound=Params)
@@ -201,13 +202,26 @@ class CsvParser(RowParser[P]):
             yield Row(report, report.line, _text(report, self.encoding)[1], error)
             return
         lines = list(io.StringIO(text, newline="\n"))
-        first = report.line
-        for start, end, values in records(lines, self.dialect(columns)):
+        for found in runs(lines, self.dialect(columns)):
+            if not isinstance(found, Run):
+                yield from self._rows(report, lines, [found], columns, tidy=tidy)
+            elif tidy and (not columns or set(map(len, found.values)) == {columns}):
+                start = found.start
+                raws = [line.rstrip("\r\n") for line in lines[start : start + len(found.values)]]
+                yield from map(Row._make, zip(repeat(report), count(report.line + start), raws, found.values))
+            else:
+                yield from self._rows(report, lines, found.records(), columns, tidy=tidy)
+
+    def _rows(
+        self, report: Chunk, lines: list[str], found: Iterable[Record], columns: int, *, tidy: bool
+    ) -> Iterator[Row]:
+        """Give the rows of records that need a look each."""
+        for start, end, values in found:
             raw = (lines[start] if end - start == 1 else "".join(lines[start:end])).rstrip("\r\n")
             if tidy and type(values) is list and values and (not columns or len(values) == columns):
-                yield Row(report, first + start, raw, values)
+                yield Row(report, report.line + start, raw, values)
             elif values and not raw.isspace():
-                yield Row(report, first + start, raw, _checked(raw, values, columns, self.delimiter))
+                yield Row(report, report.line + start, raw, _checked(raw, values, columns, self.delimiter))
 
     def dialect(self, columns: int) -> Dialect:
         """Give how the text is written, *columns* wide (0: not known)."""

@@ -4,9 +4,9 @@ The one reader of CSV (RFC 4180, read leniently): the cutter and the parsers sha
 """
 
 import csv
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import InvalidRow
 
@@ -15,6 +15,9 @@ RECORD_LIMIT = 2**20
 
 REREAD = 16
 """How often a text may be read again, all in all, because of stray quotes: hostile input must not cost its square."""
+
+_RUN = 500
+"""How many lines are tried at once whether each is a record."""
 
 csv.field_size_limit(RECORD_LIMIT)
 
@@ -49,6 +52,28 @@ class Record(NamedTuple):
     values: list[str] | InvalidRow
 
 
+class Run(NamedTuple):
+    """Records of one line each, none of them blank or a comment.
+
+    Args:
+        start: index of the first line.
+        values: the columns of each record.
+    """
+
+    start: int
+    values: list[list[str]]
+
+    @property
+    def end(self) -> int:
+        """Index after the last line."""
+        return self.start + len(self.values)
+
+    def records(self) -> Iterator[Record]:
+        """Give them one by one."""
+        for start, values in enumerate(self.values, self.start):
+            yield Record(start, start + 1, values)
+
+
 def records(lines: list[str], dialect: Dialect, *, final: bool = True) -> Iterator[Record]:
     """Read the records of whole lines.
 
@@ -60,11 +85,30 @@ def records(lines: list[str], dialect: Dialect, *, final: bool = True) -> Iterat
         dialect: how they are written.
         final: whether nothing follows; else a record that is still open at the end is left out.
     """
-    start, budget = 0, -1
+    for found in runs(lines, dialect, final=final):
+        if isinstance(found, Run):
+            yield from found.records()
+        else:
+            yield found
+
+
+def runs(lines: list[str], dialect: Dialect, *, final: bool = True) -> Iterator[Run | Record]:
+    """Read the records as `records` does, those of one line each in runs, which takes half the time."""
+    start = special = 0
+    budget = -1
     while start < len(lines):
+        if start >= special:
+            if run := _run(lines, start, dialect):
+                yield Run(start, run)
+                start += len(run)
+                continue
+            special = start + _RUN
+        begun = start
         start, end, mistake = yield from _good_records(lines, start, dialect, final=final)
         if not mistake:
-            return
+            if start == begun:
+                return
+            continue
         if budget < 0:
             budget = REREAD * sum(map(len, lines))
         budget -= sum(map(len, lines[start:end]))
@@ -74,18 +118,31 @@ def records(lines: list[str], dialect: Dialect, *, final: bool = True) -> Iterat
         start = end
 
 
+def _run(lines: list[str], start: int, dialect: Dialect) -> list[list[str]]:
+    """Give the columns of the next `_RUN` lines, if each of them is a record and nothing is special; else none."""
+    run = lines[start : start + _RUN]
+    if max(map(len, run)) > RECORD_LIMIT or (dialect.comment and any(line.startswith(dialect.comment) for line in run)):
+        return []
+    reader = _reader(run, dialect)
+    found: list[list[str]] = []
+    try:
+        found.extend(reader)
+    except csv.Error:
+        return []
+    # An open quote swallows the blank line at the end.
+    return found[:-1] if len(found) == len(run) + 1 and all(found[:-1]) else []
+
+
 def _good_records(
     lines: list[str], start: int, dialect: Dialect, *, final: bool
 ) -> Generator[Record, None, tuple[int, int, str]]:
-    """Read up to the first record that can't be right; give where that starts, where it would end, and why."""
-    base, comment = start, dialect.comment
-    quote = dialect.quote
-    reader = csv.reader(
-        chain(map(lines.__getitem__, range(start, len(lines))), ("",)),  # an open quote takes the last one in
-        delimiter=dialect.delimiter,
-        quotechar=quote or None,
-        quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
-    )
+    """Read some `_RUN` lines, up to the first record that can't be right.
+
+    Returns:
+        where the next record starts; if that is the one that can't be right, also where it would end, and why.
+    """
+    base, stop = start, start + _RUN
+    reader = _reader(map(lines.__getitem__, range(start, len(lines))), dialect)
     try:
         for values in reader:
             end = base + reader.line_num
@@ -96,11 +153,23 @@ def _good_records(
                     break
                 if mistake := _mistake(lines, start, end, values, dialect):
                     return start, end, mistake
-            yield Record(start, end, [] if comment and lines[start].startswith(comment) else values)
+            yield Record(start, end, [] if dialect.comment and lines[start].startswith(dialect.comment) else values)
             start = end
+            if start >= stop:
+                break
     except csv.Error as error:
         return start, base + reader.line_num, _sentence(error)
     return start, start, ""
+
+
+def _reader(lines: Iterable[str], dialect: Dialect) -> Any:
+    """Give a reader of *lines* and of a blank one below them, which an open quote takes in."""
+    return csv.reader(
+        chain(lines, ("",)),
+        delimiter=dialect.delimiter,
+        quotechar=dialect.quote or None,
+        quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+    )
 
 
 def _mistake(lines: list[str], start: int, end: int, values: list[str], dialect: Dialect) -> str:

@@ -25,21 +25,12 @@ _UNSPECIFIED = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # an address of n
 _CVE = re.compile(r"cve-\d{4}-\d{4,}", re.IGNORECASE)
 _DOTTED = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
 _REQUEST_LINE = re.compile(r"[A-Z]+ (\S+)(?: HTTP/[\d.]+)?")
-_PLAIN_TIME = len("2026-11-20 07:30:00")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def add_utc(text: str) -> str | None:
-    """Give a time of a Shadowserver report its zone: UTC, unless it has one."""
-    if len(text) == _PLAIN_TIME and text[16] == ":":
-        return f"{text}+00:00"  # whether it is a time, its field decides
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError("no time in ISO 8601, such as 2026-11-20 07:30:00") from None
-    return _in_utc(moment)
+    """Give a time of a Shadowserver report as canonical text: in UTC, unless it has a zone."""
+    return times.zoned(text) if text else None
 
 
 def convert_date(text: str) -> str | None:

@@ -6,11 +6,13 @@ from typing import Any
 from cleanbots import Event, InvalidRow
 from cleanbots.harmonization import Column, catalogue, compile_plan
 
-from ._shadowserver_convert import CONVERSIONS, ROW_CONVERSIONS, RowConvert
+from ._shadowserver_convert import CONVERSIONS, ROW_CONVERSIONS, RowConvert, add_utc
 from ._shadowserver_schema import INVENTORY, PORTS, Mapped, ReportType
 
 ESSENTIAL = frozenset({"time.source", "source.ip"})
 """Fields without which a row says nothing: if the schema requires one of them, a bad value fails the row."""
+
+_TIMES = frozenset(name for name, field in catalogue().fields.items() if field.type == "time")
 
 
 class Layout:
@@ -42,21 +44,24 @@ class Layout:
         names = {"feed.name": self.kind.feed_name, "feed.code": self.kind.name}
         return {**names, **fields, **self._facts}
 
-    def build(self, row: Sequence[str], base: Mapping[str, Any]) -> dict[str, Any]:
-        """Make the fields of one event.
+    def fill(self, rows: Sequence[Sequence[str]], events: Sequence[dict[str, Any]]) -> list[tuple[int, Exception]]:
+        """Fill each of *events*, begun with `base`, from its row.
 
-        Raises:
-            InvalidRow: if the row lacks its time or its address.
-            InvalidValue: if one of them doesn't fit.
+        Returns:
+            for each row that can't be used its index and why: it lacks its time or its address, or one doesn't fit.
         """
-        fields = self._plan.build(row, base)
-        if self._timed and "time.source" not in fields:
-            raise InvalidRow("the row has no time")
-        if self._placed and "source.ip" not in fields and "source.network" not in fields:
-            raise InvalidRow("the row has no address")
-        if "source.port" not in fields:
-            fields.pop("port_is", None)
-        return fields
+        failed = self._plan.fill(rows, events)
+        known = {index for index, _ in failed}
+        for index, fields in enumerate(events):
+            if "source.port" not in fields:
+                fields.pop("port_is", None)
+            if index in known:
+                continue
+            if self._timed and "time.source" not in fields:
+                failed.append((index, InvalidRow("the row has no time")))
+            elif self._placed and "source.ip" not in fields and "source.network" not in fields:
+                failed.append((index, InvalidRow("the row has no address")))
+        return failed
 
     def _constants(self) -> Iterator[tuple[str, Any]]:
         event = Event()
@@ -97,7 +102,8 @@ class Layout:
             named = self._by_name(ROW_CONVERSIONS[one.conversion])
             yield Column(target, index, required=essential, row_convert=named)
         elif one.known_conversion:
-            yield Column(target, index, CONVERSIONS.get(one.conversion), essential)
+            convert = CONVERSIONS.get(one.conversion)
+            yield Column(target, index, convert, essential, canonical=convert is add_utc and target in _TIMES)
         else:
             yield Column(_extra(one.column), index)
 

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterator
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any
 
-from cleanbots import Chunk, Context, CsvParser, Event, InvalidRow, Meta, Params, Row
+from cleanbots import Chunk, Context, CsvParser, Event, InvalidRow, Meta, Outlet, Params, Row
 from cleanbots.data import data_path
 from cleanbots.errors import CleanbotsError
+from cleanbots.formats import WORLD
 from cleanbots.harmonization import catalogue
 
 from ._shadowserver_layout import Layout
@@ -65,28 +68,60 @@ class Shadowserver(CsvParser[ShadowserverParams]):
         try:
             self._type(report)
         except InvalidRow as error:
-            yield Row(report, report.line, "", error)
-            return
-        yield from super().rows(report)
+            return iter((Row(report, report.line, "", error),))
+        return super().rows(report)
 
     def restore(self, unit: Row) -> Chunk:  # type: ignore[override]  # a worker's unit is a row
         """Give a chunk that holds this row alone, or the whole one if it could not be taken apart."""
         return super().restore(unit) if unit.raw else unit.report
 
+    def process_batch(self, items: list[Row], out: Outlet) -> None:  # type: ignore[override]  # as in `RowParser`
+        """Make the events of rows, those of a report together; one that can't be read or used fails alone."""
+        for report, group in groupby(items, attrgetter("report")):
+            rows = list(group)
+            try:
+                self._turn_to(report)
+            except InvalidRow:
+                super().process_batch(rows, out)  # each says why
+            else:
+                self._make(rows, out)
+
     def events(self, row: Row) -> list[Event]:
         """Make the event of one row."""
-        if row.report is not self._report:
-            self._turn_to(row.report)
-        fields = dict(self._base)
-        fields["id"] = f"{row.report.id}-{row.line}"
-        if self.params.raw:
-            fields["raw"] = row.raw
+        self._turn_to(row.report)
+        (fields,) = self._begun([row])
         return [self.parse_row(row.value, Event(fields))]
 
     def parse_row(self, row: list[str], event: Event) -> Event:  # type: ignore[override]  # by place, not by name
         """Fill *event* from the columns of a row of the report at hand."""
-        event.fields = self._layout.build(row, event.fields)
+        for _, error in self._layout.fill([row], [event.fields]):
+            raise error
         return event
+
+    def _make(self, rows: list[Row], out: Outlet) -> None:
+        readable = [row for row in rows if not isinstance(row.value, Exception)]
+        if len(readable) < len(rows):
+            super().process_batch([row for row in rows if isinstance(row.value, Exception)], out)
+        events = self._begun(readable)
+        failed = dict(self._layout.fill([row.value for row in readable], events))
+        for index, error in failed.items():
+            if isinstance(error, WORLD):
+                raise error
+            self.fail(readable[index], error, out)
+        out.send_all([Event(fields) for index, fields in enumerate(events) if index not in failed])
+
+    def _begun(self, rows: list[Row]) -> list[dict[str, Any]]:
+        """Give what the events of rows of the report at hand start with."""
+        found = []
+        with_raw = self.params.raw
+        base = self._base
+        for report, line, raw, _ in rows:
+            fields = base.copy()
+            fields["id"] = f"{report.id}-{line}"
+            if with_raw:
+                fields["raw"] = raw
+            found.append(fields)
+        return found
 
     @staticmethod
     def check_schema(data: bytes) -> tuple[list[str], list[str]]:
@@ -103,12 +138,15 @@ class Shadowserver(CsvParser[ShadowserverParams]):
         return sorted(types), [problem for kind in types.values() for problem in kind.problems(known)]
 
     def _turn_to(self, report: Chunk) -> None:
+        if report is self._report:
+            return
         kind, names = self._type(report), self.names(report)
         layout = self._layouts.get((kind.name, names)) or self._new_layout(kind, names)
         if layout.missing:
             columns = ", ".join(map(repr, layout.missing))
             raise InvalidRow(f"a {kind.name} report needs the column {columns}; if Shadowserver changed it, {_UPDATE}")
-        self._report, self._layout, self._base = report, layout, layout.base(report.fields)
+        self._report, self._layout = report, layout
+        self._base = {"id": "", **layout.base(report.fields)}
 
     def _new_layout(self, kind: ReportType, names: tuple[str, ...]) -> Layout:
         if len(names) > _MOST_COLUMNS:

@@ -45,7 +45,9 @@ def ip(value: Any) -> str:
     ``/32`` and ``/128`` are accepted. The unspecified addresses and leading zeros (octal to some, decimal to others)
     are refused.
     """
-    text = value.strip() if type(value) is str else _address_text(value)
+    if type(value) is str and ":" not in value and _is_v4(value):
+        return value
+    text = _address_text(value)
     try:
         if ":" not in text:
             packed = inet_pton(AF_INET, text.removesuffix("/32"))
@@ -58,6 +60,14 @@ def ip(value: Any) -> str:
     if packed in _NOWHERE:
         raise ValueError("the unspecified address")
     return inet_ntop(AF_INET if len(packed) == 4 else AF_INET6, packed)
+
+
+def _is_v4(text: str) -> bool:
+    """Tell whether *text* is an IPv4 address, not the unspecified one, in the only form that ``inet_pton`` reads."""
+    try:
+        return inet_pton(AF_INET, text) != _NOWHERE[0]
+    except (OSError, ValueError):
+        return False
 
 
 def _address_text(value: Any) -> str:

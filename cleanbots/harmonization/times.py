@@ -86,8 +86,8 @@ def zoned(text: str, zone: tzinfo = UTC) -> str:
     """
     text = text.strip()
     moment = _parsed(text)
-    if zone is UTC and _whole_seconds(text) is not None:
-        return f"{text[:10]}T{text[11:19]}+00:00"
+    if zone is UTC and moment.tzinfo is None:
+        return f"{moment.isoformat()}+00:00"
     return canonical(_in_zone(moment, zone))
 
 

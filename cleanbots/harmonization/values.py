@@ -17,6 +17,9 @@ MOST_TEXT = 1000
 """Characters of a value that are kept when it is rejected."""
 
 
+_LEAST, _MOST = -(2**63), 2**63 - 1
+
+
 def free(value: Any) -> Any:
     """Convert a JSON value of at most 64 KiB and four levels.
 
@@ -31,6 +34,8 @@ def free(value: Any) -> Any:
         if len(found) > MOST_BYTES or (not found.isascii() and len(found.encode()) > MOST_BYTES):
             raise ValueError(f"more than {MOST_BYTES} bytes")
         return found
+    if type(value) is int and _LEAST <= value <= _MOST:
+        return value
     if value is None:
         raise ValueError("empty")
     found = _tidy(value, MOST_LEVELS)
@@ -71,7 +76,7 @@ def _tidy(value: Any, levels: int) -> Any:
 
 def _fits_json(value: float | None) -> bool:
     """Tell whether a number survives JSON as it is: finite, and within 64 bits if it is whole."""
-    return value is None or (isfinite(value) if isinstance(value, float) else -(2**63) <= value < 2**63)
+    return value is None or (isfinite(value) if isinstance(value, float) else _LEAST <= value <= _MOST)
 
 
 def json_text(limits: Limits) -> Converter:

@@ -47,7 +47,7 @@ def test_catalogue_has_the_fields_of_the_peer_and_ours():
     assert sum(not field.own for field in fields) == 89
     assert sum(field.report and not field.own for field in fields) == 10
     assert {field.name for field in fields if field.own} == {
-        "feed.share_raw", "id", "kind", "matches", "members", "port_is", "priority", "refused", "resolved",
+        "feed.contact", "feed.disclose", "feed.share_raw", "id", "kind", "matches", "members", "port_is", "priority", "refused", "resolved",
         "time_precision",
     }  # fmt: skip
 
