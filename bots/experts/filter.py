@@ -1,10 +1,10 @@
 """Send events out by the first rule, or by every rule, that they meet."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from typing import Annotated, Literal
 
 from cleanbots import Event, Meta, Params, Router
-from cleanbots.expression import compile_expression
+from cleanbots.expression import Rules, compile_expression
 
 DEFAULT = "default"
 
@@ -39,7 +39,11 @@ class FilterParams(Params):
 
 
 class Filter(Router[FilterParams]):
-    """Sort events by rules. A path that is not connected drops its events; the worker counts them by its name."""
+    """Sort events by rules. A path that is not connected drops its events; the worker counts them by its name.
+
+    Rules that demand a value by `==` or `in` (`source.asn == 64496`, `source.ip in 192.0.2.0/24`) are found by it, so
+    that a thousand of them cost little more than ten; all others are evaluated one after another for each event.
+    """
 
     @classmethod
     def paths(cls, params: FilterParams) -> tuple[str, ...]:
@@ -48,17 +52,13 @@ class Filter(Router[FilterParams]):
 
     def open(self) -> None:
         """Compile the rules."""
-        functions = {"now": self.context.clock.now}
-        self._rules: list[tuple[str, Callable[[Mapping[str, Any]], bool]]] = [
-            (name, compile_expression(text, functions)) for name, text in self.params.rules.items()
-        ]
+        self._rules = Rules(self.params.rules.values(), {"now": self.context.clock.now})
+        self._names = list(self.params.rules)
 
     def route(self, event: Event) -> Iterable[str]:
         """Name the rules that the event meets."""
         fields = event.fields
         if self.params.mode == "all":
-            return [name for name, met in self._rules if met(fields)] or (DEFAULT,)
-        for name, met in self._rules:
-            if met(fields):
-                return (name,)
-        return (DEFAULT,)
+            return [self._names[number] for number in self._rules.all(fields)] or (DEFAULT,)
+        met = self._rules.first(fields)
+        return (DEFAULT if met is None else self._names[met],)

@@ -17,6 +17,7 @@ closures; nothing of its text is ever run as code. The language:
 
 from .compiler import Condition, Functions, compile_expression, extend
 from .networks import NetworkSet
+from .rules import Rules
 from .syntax import fields_of
 
-__all__ = ["Condition", "Functions", "NetworkSet", "compile_expression", "extend", "fields_of"]
+__all__ = ["Condition", "Functions", "NetworkSet", "Rules", "compile_expression", "extend", "fields_of"]

@@ -66,14 +66,21 @@ def compile_expression(text: str, functions: Functions | None = None) -> Conditi
     Raises:
         ExpressionError: with the position of the mistake and what would be right.
     """
-    return _Compiler(text, {**_further, **(functions or {})}).condition(syntax.parse(text))
+    return Compiler(text, functions).condition(syntax.parse(text))
 
 
-class _Compiler:
-    def __init__(self, text: str, functions: Functions) -> None:
+class Compiler:
+    """Makes conditions of the nodes of one expression.
+
+    Args:
+        text: the expression, for errors.
+        functions: as for `compile_expression`.
+    """
+
+    def __init__(self, text: str, functions: Functions | None = None) -> None:
         self._text = text
-        self._functions = functions
-        self._now: Callable[[], datetime] = functions.get("now", SystemClock().now)
+        self._functions = {**_further, **(functions or {})}
+        self._now: Callable[[], datetime] = self._functions.get("now", SystemClock().now)
 
     def _error(self, node: syntax.Node, reason: str) -> ExpressionError:
         return ExpressionError(self._text, node.position, reason)
@@ -81,6 +88,7 @@ class _Compiler:
     # conditions
 
     def condition(self, node: syntax.Node) -> Condition:
+        """Give what tells whether an event meets a node."""
         match node:
             case syntax.Logic(operator=word, operands=operands):
                 parts = [self.condition(operand) for operand in operands]
