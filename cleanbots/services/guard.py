@@ -111,6 +111,15 @@ def why_denied(address: Address) -> str:
     return "" if address.version == 4 or address in _GLOBAL_UNICAST else "not of the public Internet"
 
 
+def is_address(host: str) -> bool:
+    """Tell whether a host is an address and no name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _embedded(address: Address) -> IPv4Address | None:
     if isinstance(address, IPv6Address) and any(address in network for network in _EMBEDDING):
         return IPv4Address(int(address) & 0xFFFFFFFF)
@@ -128,6 +137,7 @@ class Guard:
     Args:
         allow: networks, addresses, names, names with a port.
         ports: that are allowed without being listed.
+        schemes: likewise; ``http`` only where nothing is sent that must stay secret.
         resolver: asks for the addresses of a name.
         resolving: seconds that the resolver may take.
 
@@ -140,12 +150,14 @@ class Guard:
         allow: Iterable[str] = (),
         *,
         ports: Collection[int] = PORTS,
+        schemes: Collection[str] = ("https",),
         resolver: Resolver = system_resolver,
         resolving: float = 5.0,
     ) -> None:
         self._networks: list[Network] = []
         self._names: set[tuple[str, int | None]] = set()
         self._ports = frozenset(ports)
+        self._schemes = frozenset(schemes)
         self._resolver = resolver
         self._resolving = resolving
         for entry in allow:
@@ -238,7 +250,7 @@ class Guard:
     def _judge_way(self, scheme: str, host: str, port: int) -> None:
         if (host, None) in self._names or (host, port) in self._names:
             return
-        if scheme != "https":
+        if scheme not in self._schemes:
             raise Denied(f"{host}: only https is sent to; 'allow' can list the host for http")
         if port not in self._ports:
             ports = " and ".join(map(str, sorted(self._ports)))

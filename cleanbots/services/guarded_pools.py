@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import urllib3
+from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -79,6 +80,19 @@ class GuardedPools(urllib3.PoolManager):
                     self._trust.wrap_socket(sock, server_hostname=target.host).close()
         except OSError as error:
             raise Retry(f"{shown(target.url)}: {cause(error)}") from None
+
+
+class GuardedAdapter(HTTPAdapter):
+    """Lets a session of requests connect to what *guard* allows only."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pools; called by requests."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _pools(self._guard, lambda _: None)
 
 
 def _read(response: urllib3.BaseHTTPResponse, limit: int) -> bytes:

@@ -17,11 +17,14 @@ from ..errors import CleanbotsError, Retry
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session
 
+    from .guard import Guard
+
 LIMIT = 64 * 2**20
 """The most that an answer may be, decompressed, if the caller names no limit."""
 
 _PIECE = 64 * 2**10
 _REDIRECTS = 5
+_FOREIGN_PORTS = (80, 443, 8080, 8443)
 _LONGEST_WAIT = 3600.0
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _LATER = frozenset({408, 425, 429})
@@ -48,38 +51,68 @@ class Answer:
 class HttpClient:
     """Fetches over HTTP(S): certificates are verified, proxies are taken from the environment, ``.netrc`` is not.
 
+    The host that an operator wrote down may be any. Where data lead (a URL found in them, a redirect to another host)
+    must be public: every address of a name is judged before anything is sent there. A proxy does that in our place.
+
     Args:
         clock: measures the deadline.
         timeout: seconds to wait for a connection, and for each piece of the answer.
         deadline: seconds for the whole fetch, redirects included.
+        guard: judges where data lead.
     """
 
-    def __init__(self, clock: Clock | None = None, *, timeout: float = 30.0, deadline: float = 300.0) -> None:
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        *,
+        timeout: float = 30.0,
+        deadline: float = 300.0,
+        guard: "Guard | None" = None,
+    ) -> None:
         self._clock = clock or SystemClock()
         self._timeout = timeout
         self._deadline = deadline
+        self._guard = guard
         self._session: Session | None = None
+        self._guarded: Session | None = None
 
-    def get(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int | None = None) -> bytes:
+    def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        limit: int | None = None,
+        foreign: bool = False,
+    ) -> bytes:
         """Fetch *url* and give the body.
 
         Args:
             url: an ``http`` or ``https`` URL; a user name and password in it are sent to its own host only.
             headers: sent to the URL's own origin; another one that it redirects to gets the harmless ones only.
             limit: the most bytes that the body may have, decompressed; 64 MiB by default.
+            foreign: the URL comes from data and not from the configuration.
 
         Raises:
             Retry: if the world is at fault (no connection, time-out, 408, 425, 429, 5xx).
             CleanbotsError: if the URL, the answer's size or status (other 4xx) is.
         """
-        return self.fetch(url, headers=headers, limit=limit).body
+        return self.fetch(url, headers=headers, limit=limit, foreign=foreign).body
 
-    def fetch(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int | None = None) -> Answer:
+    def fetch(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        limit: int | None = None,
+        foreign: bool = False,
+    ) -> Answer:
         """Fetch *url* as `get` does, and give status and headers too (for ETag and Last-Modified)."""
         until = self._clock.monotonic() + self._deadline
         sent = dict(headers or {})
+        home = None if foreign else urlsplit(url).hostname
         for _ in range(_REDIRECTS + 1):
-            with _explained(url, self._timeout), self._ask(url, sent) as response:
+            abroad = urlsplit(url).hostname != home
+            with _explained(url, self._timeout), self._ask(url, sent, abroad=abroad) as response:
                 if response.status_code not in _MOVED:
                     self._judge(url, response)
                     body = self._read(url, response, LIMIT if limit is None else limit, until)
@@ -93,16 +126,14 @@ class HttpClient:
 
     def close(self) -> None:
         """Close the connections that are kept open."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        for session in filter(None, (self._session, self._guarded)):
+            session.close()
+        self._session = self._guarded = None
 
-    def _ask(self, url: str, headers: Mapping[str, str]) -> "Response":
+    def _ask(self, url: str, headers: Mapping[str, str], *, abroad: bool) -> "Response":
         if urlsplit(url).scheme not in ("http", "https"):
             raise CleanbotsError(f"{shown(url)}: neither http nor https")
-        if self._session is None:
-            self._session = _session()
-        return self._session.get(
+        return (self._abroad(url) if abroad else self._at_home()).get(
             url,
             headers=dict(headers),
             timeout=self._timeout,
@@ -110,6 +141,32 @@ class HttpClient:
             stream=True,
             auth=None if urlsplit(url).username else _no_netrc,
         )
+
+    def _at_home(self) -> "Session":
+        if self._session is None:
+            self._session = _session()
+        return self._session
+
+    def _abroad(self, url: str) -> "Session":
+        """Give a session that connects to public addresses only; behind a proxy, the one that uses it."""
+        from requests.utils import get_environ_proxies
+
+        from .guard import Guard, is_address
+
+        guard = self._guard = self._guard or Guard(schemes=("http", "https"), ports=_FOREIGN_PORTS)
+        target = guard.target(url)
+        if get_environ_proxies(url):
+            if is_address(target.host):
+                guard.addresses(target.scheme, target.host, target.port)
+            return self._at_home()
+        if self._guarded is None:
+            from .guarded_pools import GuardedAdapter
+
+            self._guarded = _session()
+            self._guarded.trust_env = False
+            for scheme in ("http://", "https://"):
+                self._guarded.mount(scheme, GuardedAdapter(guard))
+        return self._guarded
 
     def _judge(self, url: str, response: "Response") -> None:
         status = response.status_code
@@ -209,8 +266,13 @@ def _explained(url: str, timeout: float) -> Iterator[None]:
     import requests
     import urllib3
 
+    from .guard import Denied
+
     try:
         yield
+    except Denied as error:
+        reason = str(error).partition("; 'allow' can list")[0]
+        raise CleanbotsError(f"{reason}; if it is meant, write its URL into the configuration") from None
     except (requests.Timeout, urllib3.exceptions.TimeoutError):
         raise Retry(f"{shown(url)}: no answer within {timeout:g} s") from None
     except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidHeader):

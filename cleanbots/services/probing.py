@@ -20,6 +20,11 @@ class ProbeServices:
         raise CleanbotsError("a probe must not use the cache")
 
     @property
+    def members(self) -> Never:
+        """No members: there is no graph."""
+        raise CleanbotsError("a probe must not ask for members; 'cleanbots members check' looks at them")
+
+    @property
     def recorder(self) -> Never:
         """No recorder: there is no graph."""
         raise CleanbotsError("a probe must not record")

@@ -12,6 +12,8 @@ from ..errors import CleanbotsError, Retry
 _CHECK_EVERY = 1.0
 """Seconds between two looks at the file."""
 
+_ALL_BITS = 128
+
 _log = logging.getLogger(__name__)
 
 _Signature = tuple[int, int, int]
@@ -61,7 +63,7 @@ class PrefixTable:
         self._clock = clock
         self._signature = _signature(path)
         self._reader = _read(path)
-        self._get = self._reader.get
+        self._find = self._reader.get_with_prefix_len
         self._next_look = clock.monotonic() + _CHECK_EVERY
 
     def get(self, address: str) -> Any:
@@ -70,12 +72,20 @@ class PrefixTable:
         Raises:
             Retry: if the file turns out to be damaged.
         """
+        return self.find(address)[0]
+
+    def find(self, address: str) -> tuple[Any, int]:
+        """Give what `get` gives, and how many leading bits decide it: whoever shares them has the same record.
+
+        Raises:
+            Retry: if the file turns out to be damaged.
+        """
         if self._clock.monotonic() >= self._next_look:
             self._look()
         try:
-            return self._get(address)
+            return self._find(address)
         except ValueError:
-            return None  # no address, or IPv6 in a table of IPv4 alone
+            return None, _ALL_BITS  # no address, or IPv6 in a table of IPv4 alone
         except maxminddb.InvalidDatabaseError as error:
             raise Retry(f"{self.path}: a damaged prefix table ({error}); download or build it anew") from error
 
@@ -96,7 +106,7 @@ class PrefixTable:
             self._next_look += 60 * _CHECK_EVERY
             return
         self._reader.close()
-        self._reader, self._get = reader, reader.get
+        self._reader, self._find = reader, reader.get_with_prefix_len
 
 
 def _signature(path: Path) -> _Signature:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..broker.protocol import Broker
-from ..context import Cache, Http, Recorder, State, Tables
+from ..context import Cache, Http, Members, Recorder, State, Tables
 from .cache import BrokerCache
 
 
@@ -61,10 +61,12 @@ class Lender:
     Args:
         broker: the graph's.
         recorder: makes the clearinghouse's recorder when it is first asked for.
+        members: gives the members.
     """
 
-    def __init__(self, broker: Broker, recorder: Callable[[], Recorder]) -> None:
+    def __init__(self, broker: Broker, recorder: Callable[[], Recorder], members: Callable[[], Members]) -> None:
         self.broker = broker
+        self._members = members
         self._make_recorder = recorder
         self._recorder: Recorder | None = None
         self.states: dict[str, StagedState] = {}
@@ -108,6 +110,11 @@ class Lender:
         return self._http
 
     @property
+    def members(self) -> Members:
+        """The members in use."""
+        return self._members()
+
+    @property
     def recorder(self) -> Recorder:
         """The clearinghouse's recorder."""
         if self._recorder is None:
@@ -141,6 +148,11 @@ class BotServices:
     def http(self) -> Http:
         """The process's HTTP client."""
         return self._lender.http
+
+    @property
+    def members(self) -> Members:
+        """The members in use."""
+        return self._lender.members
 
     @property
     def recorder(self) -> Recorder:

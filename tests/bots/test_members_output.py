@@ -45,7 +45,9 @@ def bot(store, tmp_path):
     """The bot with a real recorder."""
     (tmp_path / "members.yaml").write_text(MEMBERS)
     registry = Registry.load(tmp_path / "members.yaml")
-    return Members(Params(), Context(services=Lent(Recorder(store, lambda: registry, FixedClock(START)))))
+    made = Members(Params(), Context(services=Lent(Recorder(store, lambda: registry, FixedClock(START)))))
+    made.open()
+    return made
 
 
 def event(number):

@@ -14,6 +14,7 @@ import pytest
 
 from cleanbots.clock import FixedClock
 from cleanbots.errors import CleanbotsError, Retry
+from cleanbots.services.guard import Guard
 from cleanbots.services.http import HttpClient, shown
 
 NOW = datetime(2026, 11, 20, 7, 30, tzinfo=UTC)
@@ -264,3 +265,65 @@ def test_only_http_is_fetched(client, url):
 def test_shown_hides_what_may_be_secret():
     """Of a URL only scheme, host, port and path are shown."""
     assert shown("https://joe:pw@[2001:db8::1]:8443/a/b?key=1#x") == "https://[2001:db8::1]:8443/a/b?…"
+
+
+def redirect(where: str) -> Answerer:
+    """Make an answer that leads to *where*."""
+    return body(b"", 302, Location=where)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "[::1]", "[::ffff:127.0.0.1]"])
+def test_a_redirect_to_another_host_leads_to_no_denied_address(client, host):
+    """A feed that sends us to the machine's own network gets nobody there."""
+    with server(body(b"secret")) as (inner, asked):
+        port = inner.rpartition(":")[2]
+        with server(redirect(f"http://{host}:{port}/")) as (feed, _), pytest.raises(CleanbotsError) as raised:
+            HttpClient(guard=Guard(schemes=("http",), ports=(int(port),))).get(feed)
+
+    assert not asked
+    assert "write its URL into the configuration" in str(raised.value)
+    assert not isinstance(raised.value, Retry)
+
+
+def test_a_port_that_serves_no_web_is_not_fetched_from(client):
+    """Data lead to the usual ports of the web only."""
+    with server(body(b"secret")) as (url, asked), pytest.raises(CleanbotsError, match="port"):
+        client.get(url.replace("127.0.0.1", "192.0.2.1"), foreign=True)
+
+    assert not asked
+
+
+def test_a_url_that_comes_from_data_leads_to_no_denied_address(client):
+    """What the operator may fetch from, data may not name."""
+    with server(body(b"ours")) as (url, asked):
+        port = int(url.rpartition(":")[2])
+        strict = HttpClient(guard=Guard(schemes=("http",), ports=(port,)))
+        assert strict.get(url) == b"ours"
+        with pytest.raises(CleanbotsError, match=r"127\.0\.0\.1 is an address"):
+            strict.get(url, foreign=True)
+        strict.close()
+
+    assert len(asked) == 1
+
+
+def test_a_guarded_fetch_works_where_it_is_allowed():
+    """The guard stands in the way of denied addresses only: bodies, headers and redirects are as ever."""
+    client = HttpClient(guard=Guard(("127.0.0.0/8",)))
+    with server(body(b"found", X_Kind="list")) as (there, _), server(redirect(f"{there}/x")) as (feed, _):
+        answer = client.fetch(feed, foreign=True)
+    client.close()
+
+    assert (answer.body, answer.url) == (b"found", f"{there}/x")
+
+
+def test_behind_a_proxy_the_proxy_connects(client, monkeypatch):
+    """A proxy resolves names in our place; a denied address is not even asked it for."""
+    with server(body(b"by proxy")) as (proxy, asked):
+        monkeypatch.setenv("http_proxy", proxy)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        assert client.get("http://feeds.example.net/list", foreign=True) == b"by proxy"
+        with pytest.raises(CleanbotsError):
+            client.get("http://169.254.169.254/latest", foreign=True)
+
+    assert len(asked) == 1
