@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     from .store import SqlStore
 
 
-def open_store(where: str | Path, clock: Clock) -> "SqlStore":
+def open_store(where: str | Path, clock: Clock, journal: Path | None = None) -> "SqlStore":
     """Open the store, made or brought forward if need be.
 
     Args:
         where: a path (SQLite), or a ``postgresql://`` URL.
         clock: what time it is.
+        journal: see `SqlStore`.
 
     Raises:
         ConfigError: if *where* can't be a store, or a newer cleanbots made it.
@@ -22,7 +23,7 @@ def open_store(where: str | Path, clock: Clock) -> "SqlStore":
     """
     from .store import SqlStore
 
-    return SqlStore(where, clock)
+    return SqlStore(where, clock, journal)
 
 
 __all__ = ["open_store"]

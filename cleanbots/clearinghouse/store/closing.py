@@ -6,6 +6,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from ...clock import iso
+from ..model import STATES
 from .database import Database, define, micros, moment, run, take_numbers
 from .findings import Findings
 from .protocol import Closed, Closing
@@ -76,7 +77,8 @@ WITH known AS (
         {repeat} AS repeat_after
     FROM gathered g JOIN findings f ON f.n = g.finding JOIN kinds k ON k.n = f.kind
 ), chosen AS (
-    SELECT stated.*, CASE WHEN state < 2 OR (:tells_still = 1 AND :now - mentioned >= repeat_after) THEN 1 ELSE 0 END AS listed FROM stated
+    SELECT stated.*, CASE WHEN state IN ({told}) AND (state < 2 OR :now - mentioned >= repeat_after)
+        THEN 1 ELSE 0 END AS listed FROM stated
 )
 SELECT finding, event, match, last, state, listed,
     ROW_NUMBER() OVER (PARTITION BY listed ORDER BY state, severity, CASE WHEN address IS NULL THEN 1 ELSE 0 END,
@@ -174,7 +176,7 @@ def closed(database: Database, reference: str) -> Closed:
 def _closed(database: Database, reference: str, digest: int, since: int, listed: int, summary: Summary) -> Closed:
     return Closed(
         reference=reference,
-        findings=Findings(database, digest, listed),
+        findings=Findings(database, digest, range(listed)),
         still=summary.still,
         suppressed=summary.suppressed,
         elsewhere=summary.elsewhere,
@@ -207,10 +209,10 @@ class _Close:
         states = dict(map(tuple, self._run("SELECT state, COUNT(*) FROM judged WHERE listed = 1 GROUP BY state")))
         listed = sum(states.values())
         if not listed and closing.kind != "empty":
-            if not closing.still:
+            if len(closing.tells) < len(STATES):
                 self._count(_NO_DIGEST)  # it would never be listed, and its sightings must keep it from being back
             return None
-        counts = {name: states.get(state, 0) for state, name in enumerate(("new", "back", "still"))}
+        counts: dict[str, int] = {name: states.get(state, 0) for state, name in enumerate(STATES)}
         still = self._still()
         counts["listed"], counts["still"] = listed, counts["still"] + sum(number for number, _ in still.values())
         return self._write(Summary(counts, still, self._suppressed(), self._elsewhere()), listed)
@@ -243,9 +245,10 @@ class _Close:
         self._run(claim if strict is None else f"{claim} AND d.strict = {strict:d}")
         repeat, values = _repeat(self._closing)
         self._run(
-            _JUDGE.format(repeat=repeat),
+            _JUDGE.format(
+                repeat=repeat, told=", ".join(str(STATES.index(each)) for each in self._closing.tells) or "-1"
+            ),
             quiet=round(self._closing.quiet * _SECOND),
-            tells_still=int(self._closing.still),
             **values,
         )
         self._run("DELETE FROM judged WHERE listed = 1 AND position > :most", most=self._closing.most)

@@ -1,8 +1,9 @@
 """The one door to the database: connections, transactions, and which errors say that the world is at fault."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import sqlalchemy
 from sqlalchemy import Connection, CursorResult, Engine, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from ...errors import ConfigError, Retry
+from ...errors import CleanbotsError, ConfigError, Retry
+from .journal import Change
 
 _OLDEST_SQLITE = (3, 35, 0)
 _BUSY = 30.0
+_LOOKS = ("SELECT", "\nSELECT", "PRAGMA")
+"""What a statement begins with that changes nothing."""
 _CHUNK = 5000
 
 _WORDS = {
@@ -51,10 +55,24 @@ class Database:
         self.engine = _postgresql(str(where)) if self.path is None else _sqlite(self.path)
         self.sqlite = self.path is not None
         self.name = self.engine.url.render_as_string(hide_password=True) if self.path is None else str(self.path)
+        self.sealing: Callable[[Connection, Sequence[Change]], None] | None = None
+        """Called with what a transaction changed, before that is committed; what it raises undoes it."""
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Open a transaction that may write; raises `Retry` when the database is away, locked or full."""
+        with self.unsealed() as connection:
+            changes: list[Change] = []
+            connection.execution_options(changes=changes)
+            before = _changed(connection)
+            yield connection
+            connection.execution_options(changes=None)
+            if self.sealing is not None and _changed(connection) > before:
+                self.sealing(connection, changes)
+
+    @contextmanager
+    def unsealed(self) -> Iterator[Connection]:
+        """Open a transaction that may write and that no journal hears of."""
         with self._translated(), self.engine.begin() as connection:
             yield connection
 
@@ -69,6 +87,21 @@ class Database:
         """Open a connection without a transaction: for what can't run within one."""
         with self._translated(), self.engine.connect().execution_options(bare=True) as connection:
             yield connection
+
+    def copy(self, to: Path) -> None:
+        """Copy a SQLite file as it is now, consistent while others write.
+
+        Raises:
+            CleanbotsError: if this is no file.
+        """
+        if self.path is None:
+            raise CleanbotsError(f"{self.name}: a server's database is copied by its own tools: pg_dump -Fc")
+        import sqlite3
+
+        with self.bare() as connection, closing(sqlite3.connect(to)) as target:
+            source: Any = connection.connection.dbapi_connection
+            source.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE").close()  # one file, without a log beside it
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -88,7 +121,11 @@ class Database:
 
 def run(connection: Connection, statement: str, **values: Any) -> CursorResult[Any]:
     """Run one statement with named values (``:name``)."""
-    return connection.execute(text(statement), values)
+    return connection.execute(_parsed(statement), values)
+
+
+_parsed = lru_cache(512)(text)
+"""Statements once read; reading one takes as long as running a small one."""
 
 
 def define(connection: Connection, statement: str) -> None:
@@ -168,6 +205,7 @@ def _sqlite(path: Path) -> Engine:
     engine = sqlalchemy.create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY})
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "after_cursor_execute", _note)
     return engine
 
 
@@ -183,6 +221,17 @@ def _prepare(connection: Any, _record: Any) -> None:
         "temp_store = FILE",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _changed(connection: Connection) -> int:
+    """Give how many rows a SQLite connection has changed so far."""
+    return getattr(connection.connection.dbapi_connection, "total_changes", 0)
+
+
+def _note(connection: Connection, _: Any, statement: str, values: Any, __: Any, many: bool) -> None:
+    changes: list[Change] | None = connection.get_execution_options().get("changes")
+    if changes is not None and not statement.startswith(_LOOKS):
+        changes.append(Change(statement, values, many))
 
 
 def _begin(connection: Connection) -> None:

@@ -4,11 +4,12 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import zstandard
 from sqlalchemy import Connection
 
-from .database import Database, many, run, select_in
+from .database import Database, change_in, many, run, select_in
 from .payload import packed_address
 from .retention import settle
 
@@ -16,6 +17,15 @@ _PAGE = 5000
 
 _decompress = zstandard.ZstdDecompressor().decompress
 
+_EVENTS = "SELECT n, payload FROM events WHERE n > :after AND payload IS NOT NULL ORDER BY n LIMIT :most"
+_DIGESTS_OF_EVENTS = (
+    "SELECT t.digest FROM events e JOIN entries t ON t.finding = e.finding AND t.event = e.n WHERE e.n IN :keys"
+)
+_FORGET_EVENTS = "UPDATE events SET payload = NULL WHERE n IN :keys AND payload IS NOT NULL"
+_FORGET_FINDINGS = "UPDATE findings SET address = NULL, host = NULL WHERE n IN :keys"
+_FORGET_FINDINGS_OF_EVENTS = (
+    "UPDATE findings SET address = NULL, host = NULL WHERE n IN (SELECT finding FROM events WHERE n IN :keys)"
+)
 _OF_MEMBER = "SELECT n FROM deliveries WHERE member = :member"
 _DIGESTS_OF_MEMBER = f"SELECT n FROM digests WHERE delivery IN ({_OF_MEMBER})"
 _MESSAGES_OF_MEMBER = f"SELECT n FROM messages WHERE digest IN ({_DIGESTS_OF_MEMBER})"
@@ -39,7 +49,8 @@ def erase(
     """Erase; each argument that is given is erased by itself.
 
     Bytes that were sent can't be edited: a message or file that tells of what is erased goes as a whole. What is owed
-    and not told yet is dropped with the reason ``erased``. The ledger keeps numbers and references.
+    and not told yet is dropped with the reason ``erased``. The ledger keeps numbers and references. It works piece by
+    piece, so that others can write in between; broken off and called again, it goes on.
 
     Args:
         database: where.
@@ -52,76 +63,92 @@ def erase(
         how much was removed, by kind.
     """
     removed: dict[str, int] = {}
-    with database.writing() as connection:
-        for pattern, findings in _subjects(connection, address, domain, mail):
-            _add(removed, _erase_text(connection, pattern, findings))
-        if mail:
+    for subject in _subjects(database, address, domain, mail):
+        _add(removed, _erase_subject(database, subject))
+    if mail:
+        with database.writing() as connection:
             _add(removed, _erase_messages(connection, _digests_to(connection, mail)))
-        if member:
-            _add(removed, _erase_member(connection, member))
+    if member:
+        _add(removed, _erase_member(database, member))
     settle(database, rewrite=True)
     return {name: count for name, count in removed.items() if count}
 
 
-def _subjects(
-    connection: Connection, address: str, domain: str, mail: str
-) -> Iterator[tuple[re.Pattern[bytes], list[int]]]:
-    if address:
-        found = run(connection, "SELECT n FROM findings WHERE address = :address", address=packed_address(address))
-        yield (
-            re.compile(rb"(?<![\w.:])" + re.escape(address.encode()) + rb"(?![\w:]|\.\d)", re.IGNORECASE),
-            list(found.scalars()),
-        )
-    if domain:
-        domain = domain.lower().strip(".")
-        found = run(
-            connection,
-            "SELECT n FROM findings WHERE host = :host OR host LIKE :below",
-            host=domain,
-            below=f"%.{domain}",
-        )
-        yield (
-            re.compile(rb"(?<![\w-])" + re.escape(domain.encode()) + rb"(?![\w-]|\.\w)", re.IGNORECASE),
-            list(found.scalars()),
-        )
+class _Subject(NamedTuple):
+    """What is erased.
+
+    Args:
+        text: in lower case.
+        before, after: patterns of what may not stand beside it, so that what only looks alike is left.
+        findings: numbers of those that are found by it.
+    """
+
+    text: bytes
+    before: bytes
+    after: bytes
+    findings: Sequence[int] = ()
+
+    def finder(self) -> Callable[[bytes], bool]:
+        """Give what tells whether a text tells of it."""
+        text = self.text
+        search = re.compile(self.before + re.escape(text) + self.after, re.IGNORECASE).search
+        return lambda data: text in data.lower() and search(data) is not None
+
+
+def _subjects(database: Database, address: str, domain: str, mail: str) -> Iterator[_Subject]:
+    with database.reading() as connection:
+        if address:
+            found = run(connection, "SELECT n FROM findings WHERE address = :address", address=packed_address(address))
+            yield _Subject(address.lower().encode(), rb"(?<![\w.:])", rb"(?![\w:]|\.\d)", list(found.scalars()))
+        if domain:
+            domain = domain.lower().strip(".")
+            found = run(
+                connection,
+                "SELECT n FROM findings WHERE host = :host OR host LIKE :below",
+                host=domain,
+                below=f"%.{domain}",
+            )
+            yield _Subject(domain.encode(), rb"(?<![\w-])", rb"(?![\w-]|\.\w)", list(found.scalars()))
     if mail:
-        yield re.compile(rb"(?<![\w.+-])" + re.escape(mail.encode()) + rb"(?![\w-]|\.\w)", re.IGNORECASE), []
+        yield _Subject(mail.lower().encode(), rb"(?<![\w.+-])", rb"(?![\w-]|\.\w)")
 
 
-def _erase_text(connection: Connection, pattern: re.Pattern[bytes], findings: Sequence[int]) -> dict[str, int]:
-    events = list(_events(connection, pattern))
-    digests = {row.digest for row in select_in(connection, "SELECT digest FROM entries WHERE event IN :keys", events)}
-    digests |= set(_files(connection, pattern))
-    return {
-        "events": many(connection, "UPDATE events SET payload = NULL WHERE n = ?", [(n,) for n in events]),
-        "findings": many(
-            connection, "UPDATE findings SET address = NULL, host = NULL WHERE n = ?", [(n,) for n in findings]
-        ),
-        "owed": _drop(connection, events),
-        "shared": _erase_shared(connection, lambda data: pattern.search(data) is not None),
-        "answers": _erase_answers(connection, pattern),
-        **_erase_messages(connection, digests),
-    }
+def _erase_subject(database: Database, subject: _Subject) -> dict[str, int]:
+    concerned = subject.finder()
+    removed: dict[str, int] = {}
+    for events in _pieces(list(_events(database, concerned))):
+        with database.writing() as connection:
+            digests = {row.digest for row in select_in(connection, _DIGESTS_OF_EVENTS, events)}
+            _add(removed, {"events": change_in(connection, _FORGET_EVENTS, events), "owed": _drop(connection, events)})
+            _add(removed, _erase_messages(connection, digests))
+    with database.writing() as connection:
+        removed["findings"] = change_in(connection, _FORGET_FINDINGS, subject.findings)
+        removed["shared"] = _erase_shared(connection, concerned)
+        removed["answers"] = _erase_answers(connection, concerned)
+        _add(removed, _erase_messages(connection, set(_files(connection, concerned))))
+    return removed
 
 
-def _events(connection: Connection, pattern: re.Pattern[bytes]) -> Iterator[int]:
+def _events(database: Database, concerned: Callable[[bytes], bool]) -> Iterator[int]:
+    """Walk through all events, without keeping others from writing; give the numbers of those concerned."""
     after = 0
     while True:
-        rows = run(
-            connection,
-            "SELECT n, payload FROM events WHERE n > :after AND payload IS NOT NULL ORDER BY n LIMIT :most",
-            after=after,
-            most=_PAGE,
-        ).all()
+        with database.reading() as connection:
+            rows = run(connection, _EVENTS, after=after, most=_PAGE).all()
         if not rows:
             return
-        yield from (row.n for row in rows if pattern.search(_decompress(row.payload)))
+        yield from (row.n for row in rows if concerned(_decompress(row.payload)))
         after = rows[-1].n
 
 
-def _files(connection: Connection, pattern: re.Pattern[bytes]) -> Iterator[int]:
+def _pieces(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(numbers), _PAGE):
+        yield numbers[start : start + _PAGE]
+
+
+def _files(connection: Connection, concerned: Callable[[bytes], bool]) -> Iterator[int]:
     for row in run(connection, "SELECT digest, data FROM files"):
-        if pattern.search(bytes(row.data)):
+        if concerned(bytes(row.data)):
             yield row.digest
 
 
@@ -141,11 +168,9 @@ def _erase_shared(connection: Connection, concerned: Callable[[bytes], bool]) ->
     return many(connection, "DELETE FROM shared WHERE n = ?", numbers)
 
 
-def _erase_answers(connection: Connection, pattern: re.Pattern[bytes]) -> int:
+def _erase_answers(connection: Connection, concerned: Callable[[bytes], bool]) -> int:
     numbers = [
-        (row.attempt,)
-        for row in run(connection, "SELECT attempt, text FROM answers")
-        if pattern.search(row.text.encode())
+        (row.attempt,) for row in run(connection, "SELECT attempt, text FROM answers") if concerned(row.text.encode())
     ]
     return many(connection, "DELETE FROM answers WHERE attempt = ?", numbers)
 
@@ -181,25 +206,34 @@ def _erase_messages(connection: Connection, digests: set[int]) -> dict[str, int]
     }
 
 
-def _erase_member(connection: Connection, member: str) -> dict[str, int]:
-    events = list(
-        run(connection, f"SELECT DISTINCT event FROM dues WHERE delivery IN ({_OF_MEMBER})", member=member).scalars()
-    )
-    removed = {name: run(connection, statement, member=member).rowcount for name, statement in _MEMBER.items()}
-    about = re.compile(rf"flag:[^:]*:{re.escape(member)}(?:[/:].*)?")
-    flags = [(row.name,) for row in run(connection, "SELECT name FROM facts") if about.fullmatch(row.name)]
-    removed["flags"] = many(connection, "DELETE FROM facts WHERE name = ?", flags)
-    others = {row.event for row in select_in(connection, "SELECT event FROM dues WHERE event IN :keys", events)}
-    own = [(n,) for n in events if n not in others]
-    removed["events"] = many(connection, "UPDATE events SET payload = NULL WHERE n = ?", own)
-    removed["findings"] = many(
-        connection,
-        "UPDATE findings SET address = NULL, host = NULL WHERE n = (SELECT finding FROM events WHERE n = ?)",
-        own,
-    )
-    quoted = b'"member":"' + member.encode() + b'"'
-    removed["shared"] = _erase_shared(connection, lambda data: quoted in data)
+def _erase_member(database: Database, member: str) -> dict[str, int]:
+    removed: dict[str, int] = {}
+    for events in _pieces(_events_of_alone(database, member)):
+        with database.writing() as connection:
+            findings = change_in(connection, _FORGET_FINDINGS_OF_EVENTS, events)
+            _add(removed, {"events": change_in(connection, _FORGET_EVENTS, events), "findings": findings})
+    # What finds the events goes last: broken off and called again, it goes on.
+    with database.writing() as connection:
+        for name, statement in _MEMBER.items():
+            removed[name] = run(connection, statement, member=member).rowcount
+        about = re.compile(rf"flag:[^:]*:{re.escape(member)}(?:[/:].*)?")
+        flags = [(row.name,) for row in run(connection, "SELECT name FROM facts") if about.fullmatch(row.name)]
+        removed["flags"] = many(connection, "DELETE FROM facts WHERE name = ?", flags)
+        quoted = b'"member":"' + member.encode() + b'"'
+        removed["shared"] = _erase_shared(connection, lambda data: quoted in data)
     return removed
+
+
+def _events_of_alone(database: Database, member: str) -> list[int]:
+    """Give the events that concern a member and nobody else."""
+    with database.reading() as connection:
+        events = set(
+            run(connection, f"SELECT event FROM dues WHERE delivery IN ({_OF_MEMBER})", member=member).scalars()
+        )
+        others = run(connection, f"SELECT event FROM dues WHERE delivery NOT IN ({_OF_MEMBER})", member=member)
+        for page in others.scalars().partitions(_PAGE):
+            events.difference_update(page)
+    return sorted(events)
 
 
 def _add(total: dict[str, int], more: dict[str, int]) -> None:

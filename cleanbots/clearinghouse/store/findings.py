@@ -9,12 +9,12 @@ from sqlalchemy import Connection
 
 from ...clock import iso
 from ..findings import finding_text
-from ..model import Finding, FindingState, Match
+from ..model import STATES, Finding, Match
 from .database import Database, moment, run, select_in
 from .payload import Payload, unpack
 
 _PAGE = 1000
-_STATES: tuple[FindingState, ...] = ("new", "back", "still")
+_KEPT = 5000
 
 _QUERY = """
 SELECT t.finding, t.state, t.match, t.first_seen, t.last_seen, t.times_seen, e.id, e.payload, b.reference AS before
@@ -24,40 +24,44 @@ WHERE t.digest = :digest AND t.position > :after AND t.position <= :until ORDER 
 
 
 class Findings(Sequence[Finding]):
-    """What a digest lists, in its order; nothing is kept in memory.
+    """What a digest lists, in its order, or a stretch of it; only a few thousand are kept once they were read.
 
     Args:
         database: where it is.
         digest: its number.
-        length: how many there are.
+        places: which of its findings, from 0.
     """
 
-    def __init__(self, database: Database, digest: int, length: int) -> None:
+    def __init__(self, database: Database, digest: int, places: range) -> None:
         self._database = database
         self._digest = digest
-        self._length = length
+        self._places = places
+        self._kept: list[Finding] | None = None
 
     def __len__(self) -> int:
-        return self._length
+        return len(self._places)
 
     def __iter__(self) -> Iterator[Finding]:
-        for start in range(0, self._length, _PAGE):
-            yield from self._read(start, start + _PAGE)
+        if len(self) <= _KEPT:
+            yield from self._all()
+            return
+        for start in range(self._places.start, self._places.stop, _PAGE):
+            yield from self._read(start, min(start + _PAGE, self._places.stop))
 
     @overload
     def __getitem__(self, index: int) -> Finding: ...
 
     @overload
-    def __getitem__(self, index: slice) -> list[Finding]: ...
+    def __getitem__(self, index: slice) -> Sequence[Finding]: ...
 
-    def __getitem__(self, index: int | slice) -> Finding | list[Finding]:
+    def __getitem__(self, index: int | slice) -> Finding | Sequence[Finding]:
         if isinstance(index, slice):
-            start, stop, step = index.indices(self._length)
-            if step == 1:
-                return self._read(start, stop)
-            return [self[position] for position in range(start, stop, step)]
-        position = range(self._length)[index]
-        return self._read(position, position + 1)[0]
+            places = self._places[index]
+            if places.step == 1:
+                return Findings(self._database, self._digest, places)
+            return [self._read(place, place + 1)[0] for place in places]
+        place = self._places[index]
+        return self._all()[index] if len(self) <= _KEPT else self._read(place, place + 1)[0]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
@@ -65,11 +69,16 @@ class Findings(Sequence[Finding]):
     __hash__ = None  # type: ignore[assignment]  # as of a list
 
     def __repr__(self) -> str:
-        return f"<{self._length} findings>"
+        return f"<{len(self)} findings>"
 
     def within(self, connection: Connection) -> list[Finding]:
         """Read all of them within a transaction that is still open."""
-        return _read(connection, self._digest, 0, self._length)
+        return _read(connection, self._digest, self._places.start, self._places.stop)
+
+    def _all(self) -> list[Finding]:
+        if self._kept is None:
+            self._kept = self._read(self._places.start, self._places.stop)
+        return self._kept
 
     def _read(self, start: int, stop: int) -> list[Finding]:
         with self._database.reading() as connection:
@@ -86,7 +95,7 @@ def _read(connection: Connection, digest: int, start: int, stop: int) -> list[Fi
     return [
         Finding(
             id=finding_text(row.finding),
-            state=_STATES[row.state],
+            state=STATES[row.state],
             event=payload.event,
             match=read_match(shared.get(row.match)),
             first_seen=_time(row.first_seen),

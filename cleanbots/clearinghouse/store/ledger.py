@@ -16,6 +16,7 @@ from .database import Database, many, micros, moment, run, select_in, take_numbe
 from .protocol import Row
 
 _MEDIAN_OF = 30
+_LEFT_OUT = 5000  # more deliveries than a hub makes in a day
 
 _ROWS = """
 SELECT g.*, d.member, d.delivery AS delivery_id FROM digests g JOIN deliveries d ON d.n = g.delivery
@@ -96,11 +97,11 @@ def approve(connection: Connection, reference: str, who: str, at: int) -> None:
     note(connection, at, who, "approve", reference)
 
 
-def hold(connection: Connection, reference: str, why: str, at: int) -> None:
+def hold(connection: Connection, reference: str, why: str, at: int, *, unrendered: bool = False) -> None:
     """Hold a delivery that nobody was given yet."""
     row = _digest(connection, reference)
     given = run(connection, "SELECT COUNT(*) FROM messages WHERE digest = :n AND state = 'accepted'", n=row.n).scalar()
-    if row.state not in {"frozen", "held"} or given:
+    if row.state not in {"frozen", "held", *(["closed"] if unrendered else [])} or given:
         raise CleanbotsError(f"{reference} can't be held: it is {row.state} and {given} of its messages were accepted")
     _state(connection, row.n, "held", why)
     note(connection, at, "", f"hold: {why}", reference)
@@ -172,6 +173,35 @@ def lease(connection: Connection, channel: str, owner: str, now: datetime, secon
         now=micros(now),
     )
     return taken.rowcount > 0
+
+
+def take_as_sent(connection: Connection) -> None:
+    """Take all that waits for couriers, or is owed, for told by now: the database is older than what left."""
+    # Held as 'rendering' is what a courier was storing part by part; what waits for an operator goes on waiting.
+    told = "state IN ('closed', 'frozen') OR (state = 'held' AND why = 'rendering')"
+    where = f"mode <> 'preview' AND ({told})"
+    run(
+        connection,
+        f"UPDATE messages SET state = 'accepted' WHERE state = 'waiting' AND digest IN (SELECT n FROM digests WHERE {where})",  # noqa: S608
+    )
+    run(connection, f"UPDATE digests SET state = 'given', why = 'taken as sent' WHERE {where}")  # noqa: S608
+    run(
+        connection,
+        "UPDATE dues SET outcome = 4, reason = 'taken_as_sent', digest = 0 WHERE digest IS NULL AND outcome = 0",
+    )
+
+
+def skip_references(connection: Connection, at: int) -> None:
+    """Leave out numbers of today that may have been given: no reference, and no id made of it, is given twice."""
+    day = f"{moment(at):%Y%m%d}"
+    prefixes = {name.partition("-")[0] for name in run(connection, "SELECT reference FROM digests").scalars()}
+    for prefix in sorted(prefixes):
+        take_numbers(connection, f"{prefix}-{day}", _LEFT_OUT)
+
+
+def holder(connection: Connection, channel: str) -> str:
+    """Give whose the lease is, or was last; "" if nobody ever had it."""
+    return run(connection, "SELECT owner FROM leases WHERE channel = :channel", channel=channel).scalar() or ""
 
 
 def messages(database: Database, reference: str) -> list[Message]:

@@ -22,6 +22,23 @@ def steps() -> dict[int, str]:
     return dict(sorted(found.items()))
 
 
+def newest() -> int:
+    """Give the version of the schema that this cleanbots knows."""
+    return max(steps())
+
+
+def outgrown(database: Database) -> str | None:
+    """Tell whether a newer cleanbots has brought the database forward while this process ran, and what to do."""
+    with database.reading() as connection:
+        version = run(connection, "SELECT MAX(version) FROM schema_version").scalar()
+    if version is None or version <= newest():
+        return None
+    return (
+        f"{database.name}: a newer cleanbots brought it to schema {version}, this process knows {newest()}. "
+        "It delivers nothing any more: 'cleanbots restart'"
+    )
+
+
 def migrate(database: Database, to: int | None = None) -> None:
     """Take the steps that the database has not seen, all in one transaction.
 
@@ -32,19 +49,18 @@ def migrate(database: Database, to: int | None = None) -> None:
     Raises:
         ConfigError: if the database was made by a newer cleanbots.
     """
-    newest = max(steps())
     with database.writing() as connection:
         if database.sqlite is False:
             run(connection, "SELECT pg_advisory_xact_lock(7021943)")
         run(connection, "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)")
         version = run(connection, "SELECT MAX(version) FROM schema_version").scalar() or 0
-        if version > newest:
+        if version > newest():
             raise ConfigError(
-                f"{database.name}: the store has schema {version}, this cleanbots knows up to {newest}; "
+                f"{database.name}: the store has schema {version}, this cleanbots knows up to {newest()}; "
                 "upgrade cleanbots, or restore the backup that was made before the upgrade"
             )
         for number, script in steps().items():
-            if version < number <= (to or newest):
+            if version < number <= (to or newest()):
                 _take(connection, number, script)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ..model import Digest, Finding, Match, Message, Mode, Outcome
+from ..model import STATES, Digest, Finding, FindingState, Match, Message, Mode, Outcome
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,8 +79,8 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
         most: the most findings that one reference lists; the rest stays owed.
         mode: what was mentioned in ``preview`` or ``test`` does not count as mentioned in ``live``.
         strict: True takes only observations above TLP:AMBER, False only the others, None all of them.
-        still: whether findings that are *still* there are ever listed; if not, they are counted, with a reference or
-            without one.
+        tells: the states in which findings are ever listed; those in another one are counted, with a reference or
+            without one, and are not mentioned by that.
     """
 
     member: str
@@ -98,7 +98,7 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
     most: int = 200_000
     mode: Mode = "live"
     strict: bool | None = None
-    still: bool = True
+    tells: frozenset[FindingState] = frozenset(STATES)
 
 
 class Closed(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +107,7 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         reference: its name.
         findings: new, back, and still where listed, sorted by state, severity, address. They are read from the store as
-            they are walked through, so that 200 000 of them don't have to fit into memory: take slices (``[0:2000]``).
+            they are walked through, and slices of them, too, so that 200 000 don't have to fit into memory.
         still: identifier (or type) to ``(count, oldest first_seen)`` of findings that are only counted.
         suppressed: reason to the number of observations left out since the last digest.
         elsewhere: ``reference``, ``type``, ``count`` and ``time`` of what other deliveries told instead.
@@ -151,8 +151,28 @@ class Store(Protocol):
         """Tell why nothing may leave: the file was restored, copied or moved since it was last used; None if all is well."""
         ...
 
-    def adopt(self, who: str) -> None:
-        """Say that the file is the right one after all (``deliveries reconcile``): `check` is content from now on."""
+    def age(self) -> tuple[str, int]:
+        """Give which store this is, and how many changes it has seen; "" and 0 if a server keeps it."""
+        ...
+
+    def suspect(self, why: str) -> None:
+        """Hold everything, for somebody knows that the store was further once: `check` says *why* until `adopt`."""
+        ...
+
+    def missing(self) -> int | None:
+        """Tell how many changes are in the journal and not in the store; None if it can't catch up."""
+        ...
+
+    def adopt(self, who: str, *, sent: bool = False) -> int:
+        """Say that the store is the right one (``deliveries reconcile``): `check` is content from now on.
+
+        Args:
+            who: says so.
+            sent: if it can't catch up, take what waits or is owed for sent.
+
+        Returns:
+            how many changes it caught up with from its journal.
+        """
         ...
 
     def record(
@@ -248,12 +268,16 @@ class Store(Protocol):
         """Let a held delivery go."""
         ...
 
-    def hold(self, reference: str, why: str) -> None:
-        """Hold a frozen delivery that nobody was given yet."""
+    def hold(self, reference: str, why: str, *, unrendered: bool = False) -> None:
+        """Hold a frozen delivery that nobody was given yet; *unrendered* one that is closed only."""
         ...
 
     def lease(self, channel: str, owner: str, now: datetime, seconds: float) -> bool:
         """Take or renew the lease of a channel; False if another instance has it."""
+        ...
+
+    def holder(self, channel: str) -> str:
+        """Give whose the lease of a channel is, or was last; "" if nobody ever had it."""
         ...
 
     def waiting(self, channel: str, now: datetime, most: int, skip: Collection[str] = ()) -> list[tuple[str, Message]]:
@@ -270,8 +294,8 @@ class Store(Protocol):
         """
         ...
 
-    def postpone(self, reference: str, until: datetime) -> None:
-        """Let the waiting messages of a delivery wait until *until*; that is no attempt."""
+    def postpone(self, reference: str, until: datetime, recipient: str = "") -> None:
+        """Let the waiting messages of a delivery wait until *until*, all or one recipient's; that is no attempt."""
         ...
 
     def handed_over(self, channel: str, since: datetime) -> list[tuple[datetime, str]]:

@@ -67,16 +67,15 @@ def rekey(database: Database, identify: Callable[[Mapping[str, Any]], int], vers
         ConfigError: if the store has numbers of a newer rule.
     """
     with database.writing() as connection:
-        known = int(
-            run(connection, "SELECT value FROM facts WHERE name = :name", name=_FACT).scalar()
-            or run(connection, "SELECT MAX(version) FROM findings").scalar()
-            or version
-        )
+        noted = run(connection, "SELECT value FROM facts WHERE name = :name", name=_FACT).scalar()
+        known = int(noted or run(connection, "SELECT MAX(version) FROM findings").scalar() or version)
         if known > version:
             raise ConfigError(
                 f"{database.name}: findings are told apart by rule {known}, this cleanbots knows rule {version}; "
                 "upgrade cleanbots, or restore the backup that was made before the upgrade"
             )
+        if noted == str(version):
+            return 0
         moved = _rekey(connection, identify, version) if known < version else 0
         run(
             connection,

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from .protocol import Closed, Closing, Due, Recorded, Row
 from .recording import Recording
 from .rekey import rekey
 from .search import search
+from .server_epoch import ServerEpoch
 
 _DUE = """
 SELECT n.member, n.delivery, t.owed, t.oldest, t.newest, t.urgent, t.strict FROM deliveries n JOIN (
@@ -50,6 +51,9 @@ JOIN dues d ON d.delivery = n.n AND d.event = e.n LEFT JOIN shared s ON s.n = d.
 WHERE e.n IN :keys AND e.payload IS NOT NULL ORDER BY e.n
 """
 
+KEEP_JOURNAL = 8 * 86400.0
+"""Seconds that the journal is kept: a backup that is older than that can't catch up."""
+
 _PAGE = 1000
 
 
@@ -61,18 +65,23 @@ class SqlStore:
     Args:
         where: a path, or a ``postgresql://`` URL.
         clock: what time it is, for what an operator does.
+        journal: the folder of a file's journal, beside the file unless said; of a server's database: where this host
+            notes how much it knew.
 
     Raises:
         ConfigError: if *where* can't be a store, or a newer cleanbots made it.
         Retry: if the database is away.
     """
 
-    def __init__(self, where: str | Path, clock: Clock) -> None:
+    def __init__(self, where: str | Path, clock: Clock, journal: Path | None = None) -> None:
         self._clock = clock
         self._database = Database(where)
-        migrate(self._database)
-        rekey(self._database, lambda event: finding_number(finding_id(event)), VERSION)
-        self._epoch = Epoch(self._database)
+        self._epoch = (Epoch if self._database.sqlite else ServerEpoch)(self._database, clock, journal)
+        try:
+            self._epoch.begin(self._bring_forward)
+        except BaseException:
+            self.close_connections()
+            raise
         self._recording = Recording(self._database)
 
     @property
@@ -84,11 +93,39 @@ class SqlStore:
         """Tell why nothing may leave, or None."""
         return self._epoch.check()
 
-    def adopt(self, who: str) -> None:
-        """Say that the file is the right one after all."""
-        self._epoch.adopt()
+    def age(self) -> tuple[str, int]:
+        """Give which store this is, and how many changes it has seen; "" and 0 if a server keeps it."""
+        return self._epoch.age()
+
+    def suspect(self, why: str) -> None:
+        """Hold everything, for somebody knows that the store was further once."""
+        self._epoch.suspect(why)
+
+    def missing(self) -> int | None:
+        """Tell how many changes are in the journal and not in the store; None if it can't catch up."""
+        return self._epoch.missing()
+
+    def adopt(self, who: str, *, sent: bool = False) -> int:
+        """Say that the store is the right one; give how many changes of its journal it caught up with."""
+
+        def settle(connection: Connection) -> None:
+            ledger.skip_references(connection, self._now())
+            if sent:
+                ledger.take_as_sent(connection)
+
+        caught_up = self._epoch.adopt(settle)
+        self._bring_forward()
         with self._database.writing() as connection:
-            ledger.note(connection, self._now(), who, "reconcile")
+            ledger.note(connection, self._now(), who, "reconcile: taken as sent" if sent else "reconcile")
+        return caught_up
+
+    def back_up(self, to: Path) -> None:
+        """Copy the file as it is now, consistent while others write.
+
+        Raises:
+            CleanbotsError: if the store is no file.
+        """
+        self._database.copy(to)
 
     def record(
         self, rows: Sequence[Recorded], now: datetime, nobody: Mapping[str, str] | None = None
@@ -142,20 +179,14 @@ class SqlStore:
     def close(self, what: Closing) -> Closed | None:
         """Fix what the delivery tells and give it its reference; None if there is nothing to tell."""
         with self._database.writing() as connection:
-            made = closing.close(self._database, connection, what)
-            mark = self._epoch.step(connection) if made else 0
-        self._epoch.passed(mark)
-        return made
+            return closing.close(self._database, connection, what)
 
     def close_apart(self, what: Closing) -> list[Closed]:
         """Close what may be passed on and what is above TLP:AMBER, each with its own reference, or neither."""
         shares = [msgspec.structs.replace(what, strict=strict) for strict in (False, True)]
         with self._database.writing() as connection:
             both = [closing.close(self._database, connection, share) for share in shares]
-            made = [closed for closed in both if closed is not None]
-            mark = self._epoch.step(connection) if made else 0
-        self._epoch.passed(mark)
-        return made
+        return [closed for closed in both if closed is not None]
 
     def peek(self, what: Closing) -> Closed | None:
         """Give what `close` would give, and change nothing."""
@@ -199,24 +230,29 @@ class SqlStore:
         with self._database.writing() as connection:
             ledger.approve(connection, reference, who, self._now())
 
-    def hold(self, reference: str, why: str) -> None:
-        """Hold a frozen delivery that nobody was given yet."""
+    def hold(self, reference: str, why: str, *, unrendered: bool = False) -> None:
+        """Hold a frozen delivery that nobody was given yet; *unrendered* one that is closed only."""
         with self._database.writing() as connection:
-            ledger.hold(connection, reference, why, self._now())
+            ledger.hold(connection, reference, why, self._now(), unrendered=unrendered)
 
     def lease(self, channel: str, owner: str, now: datetime, seconds: float) -> bool:
         """Take or renew the lease of a channel."""
         with self._database.writing() as connection:
             return ledger.lease(connection, channel, owner, now, seconds)
 
+    def holder(self, channel: str) -> str:
+        """Give whose the lease of a channel is, or was last."""
+        with self._database.reading() as connection:
+            return ledger.holder(connection, channel)
+
     def waiting(self, channel: str, now: datetime, most: int, skip: Collection[str] = ()) -> list[tuple[str, Message]]:
         """Give messages of frozen deliveries whose next attempt is due; none of a preview."""
         return waiting.waiting(self._database, channel, now, most, skip)
 
-    def postpone(self, reference: str, until: datetime) -> None:
-        """Let the waiting messages of a delivery wait until *until*."""
+    def postpone(self, reference: str, until: datetime, recipient: str = "") -> None:
+        """Let the waiting messages of a delivery wait until *until*, all or one recipient's."""
         with self._database.writing() as connection:
-            waiting.postpone(connection, reference, until)
+            waiting.postpone(connection, reference, until, recipient)
 
     def handed_over(self, channel: str, since: datetime) -> list[tuple[datetime, str]]:
         """Give time and recipient of every attempt since *since*."""
@@ -239,8 +275,7 @@ class SqlStore:
         """Note an attempt before anything else is done."""
         with self._database.writing() as connection:
             ledger.attempt(connection, reference, message, outcome, now, again, recipient)
-            mark = self._epoch.step(connection)
-        self._epoch.passed(mark)
+        self._epoch.passed()
 
     def rows(self, *, member: str = "", state: str = "", since: datetime | None = None, most: int = 1000) -> list[Row]:
         """List deliveries, newest first."""
@@ -280,15 +315,24 @@ class SqlStore:
 
     def purge(self, now: datetime, keep_sent: float, keep_ledger: float) -> dict[str, int]:
         """Remove what is past its retention; give how much of what."""
-        return retention.purge(self._database, now, keep_sent, keep_ledger)
+        removed = retention.purge(self._database, now, keep_sent, keep_ledger)
+        self._epoch.rotate(now - timedelta(seconds=min(KEEP_JOURNAL, keep_sent)))
+        return removed
 
     def erase(self, *, address: str = "", domain: str = "", member: str = "", mail: str = "") -> dict[str, int]:
         """Remove everything about somebody; give how much of what."""
-        return erase(self._database, address=address, domain=domain, member=member, mail=mail)
+        removed = erase(self._database, address=address, domain=domain, member=member, mail=mail)
+        self._epoch.forget()
+        return removed
 
     def close_connections(self) -> None:
         """Let go of the database."""
+        self._epoch.close()
         self._database.close()
+
+    def _bring_forward(self) -> None:
+        migrate(self._database)
+        rekey(self._database, lambda event: finding_number(finding_id(event)), VERSION)
 
     def _now(self) -> int:
         return micros(self._clock.now())

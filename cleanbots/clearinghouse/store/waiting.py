@@ -66,12 +66,14 @@ def handed_over(database: Database, channel: str, since: datetime) -> list[tuple
     return [(moment(row.at), row.recipient) for row in rows]
 
 
-def postpone(connection: Connection, reference: str, until: datetime) -> None:
-    """Let the waiting messages of a delivery wait longer."""
+def postpone(connection: Connection, reference: str, until: datetime, recipient: str = "") -> None:
+    """Let the waiting messages of a delivery wait longer, all or one recipient's."""
     run(
         connection,
         "UPDATE messages SET next = :until WHERE state = 'waiting' AND next < :until"
-        " AND digest = (SELECT n FROM digests WHERE reference = :reference)",
+        " AND digest = (SELECT n FROM digests WHERE reference = :reference)"
+        " AND (:recipient = '' OR n IN (SELECT message FROM envelopes WHERE recipient = :recipient))",
+        recipient=recipient,
         until=micros(until),
         reference=reference,
     )

@@ -371,11 +371,37 @@ def test_still_that_is_never_listed_is_counted_and_keeps_it_from_being_back(desk
     """Where still is unwanted, each closing counts it without a reference, and quiet runs from the last sighting."""
     for _ in range(30):
         desk.record([service(1, desk.clock.now())])
-        told = desk.told(still=False)
+        told = desk.told(tells=frozenset({"new", "back"}))
         desk.pass_time(days=1)
         assert not told or told == [("192.0.2.1", "new")]
 
     book = desk.book()
     assert (book["mentioned"], book["still"], book["owed"]) == (1, 29, 0)
     desk.record([service(1, desk.pass_time(days=14))])
-    assert desk.told(still=False) == [("192.0.2.1", "back")]
+    assert desk.told(tells=frozenset({"new", "back"})) == [("192.0.2.1", "back")]
+
+
+def test_a_state_that_is_never_told_is_counted_and_not_mentioned(desk):
+    """Whoever wants new findings only is not told of one that is back, and it is back for nobody by that."""
+    only_new = frozenset({"new"})
+    desk.record([service(1)])
+    assert desk.told(tells=only_new) == [("192.0.2.1", "new")]
+    desk.record([service(1, desk.pass_time(days=20))])
+    assert desk.told(tells=only_new) == []
+    book = desk.book()
+    assert (book["mentioned"], book["still"], book["owed"]) == (1, 1, 0)
+
+    desk.record([service(1, desk.pass_time(days=20))])
+
+    assert desk.told() == [("192.0.2.1", "back")]
+
+
+def test_who_wants_only_what_is_back_is_not_told_of_what_is_new(desk):
+    """A new finding is counted, so that it can come back."""
+    only_back = frozenset({"back"})
+    desk.record([service(1)])
+    assert desk.told(tells=only_back) == []
+
+    desk.record([service(1, desk.pass_time(days=20))])
+
+    assert desk.told(tells=only_back) == [("192.0.2.1", "back")]

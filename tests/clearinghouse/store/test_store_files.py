@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 import sqlalchemy
-from store_world import START, Desk, mail, recorded, service
+from store_world import START, Desk, mail, service
 
 from cleanbots.clearinghouse.store import open_store
 from cleanbots.clearinghouse.store.database import Database
@@ -121,7 +121,7 @@ class TestEpoch:
         target.close()
 
     def test_a_restored_backup_is_noticed(self, used, tmp_path):
-        """The mark beside the file knows of later steps."""
+        """The journal beside the file knows of later changes, and the file catches up with them."""
         desk, path = used
         self.back_up(path, tmp_path / "backup")
         self.tell(desk, 2)
@@ -133,20 +133,20 @@ class TestEpoch:
             path.with_name(path.name + name).unlink(missing_ok=True)
 
         store = open_store(path, desk.clock)
-        assert "restored from an older copy: 2 later steps" in store.check()
-        store.adopt("alice")
+        assert "restored from an older copy: 4 later changes" in store.check()
+        assert store.adopt("alice") == store.balance()["deliveries"][0]["mentioned"] + 2 == 4
         assert store.check() is None
         self.tell(Desk(store, desk.clock), 3)
         assert store.check() is None
         store.close_connections()
 
     def test_a_copy_of_the_folder_is_noticed(self, used, tmp_path):
-        """It has the mark beside it, but another file."""
+        """It has its journal beside it, but it is another file."""
         desk, path = used
         desk.store.close_connections()
         shutil.copytree(path.parent, tmp_path / "copy")
         store = open_store(tmp_path / "copy" / path.name, desk.clock)
-        assert "copied or restored" in store.check()
+        assert "copied, moved or restored" in store.check()
         store.close_connections()
 
     def test_a_copy_of_the_file_alone_is_noticed(self, used, tmp_path):
@@ -157,16 +157,53 @@ class TestEpoch:
         assert "missing or damaged" in store.check()
         store.close_connections()
 
-    def test_a_new_file_in_an_old_place_is_noticed(self, used):
-        """The mark beside it is another file's."""
+    def test_a_new_file_in_an_old_place_is_refused(self, used):
+        """The journal beside it is that of a store that was lost: nothing begins anew by itself."""
         desk, path = used
         desk.store.close_connections()
-        mark = path.with_name(path.name + ".epoch").read_bytes()
         path.unlink()
+        with pytest.raises(ConfigError, match=r"tells of 4 changes: the store was lost"):
+            open_store(path, desk.clock)
+
+    def test_another_store_in_its_place_is_noticed(self, used, tmp_path):
+        """The journal beside it belongs to another one."""
+        desk, path = used
+        desk.store.close_connections()
+        other = open_store(tmp_path / "other" / path.name, desk.clock)
+        self.tell(Desk(other, desk.clock), 1)
+        other.close_connections()
+        (tmp_path / "other" / path.name).replace(path)
         store = open_store(path, desk.clock)
-        path.with_name(path.name + ".epoch").write_bytes(mark)
         assert "does not belong to" in store.check()
         store.close_connections()
+
+    def test_a_process_that_a_newer_cleanbots_overtook_delivers_nothing(self, used):
+        """The schema went forward while it ran: it says so, and waits for its restart."""
+        desk, _ = used
+        with desk.store._database.writing() as connection:
+            connection.exec_driver_sql("INSERT INTO schema_version VALUES (99)")
+        assert "a newer cleanbots brought it to schema 99" in desk.store.check()
+
+    def test_a_file_that_is_replaced_under_a_process_is_noticed(self, used, tmp_path):
+        """Who still has the former file open writes and delivers nothing more."""
+        desk, path = used
+        self.back_up(path, tmp_path / "backup")
+        (tmp_path / "backup").replace(path)
+        with pytest.raises(Retry, match="replaced while this process ran"):
+            desk.record([service(3)])
+        assert "replaced while this process ran" in desk.store.check()
+
+    def test_what_is_held_writes_nothing(self, used, tmp_path):
+        """A copy that lacks changes takes no new ones: what comes waits until it has caught up."""
+        desk, path = used
+        self.back_up(path, tmp_path / "backup")
+        self.tell(desk, 2)
+        desk.store.close_connections()
+        shutil.copyfile(tmp_path / "backup", path)
+        desk = Desk(open_store(path, desk.clock), desk.clock)
+        with pytest.raises(Retry, match="4 later changes are not in it"):
+            desk.record([service(3)])
+        desk.store.close_connections()
 
     def test_a_restart_is_nothing_to_notice(self, used):
         """The same file, opened again, also after a purge."""
@@ -176,13 +213,3 @@ class TestEpoch:
         store.erase(address="192.0.2.1")
         assert store.check() is None
         store.close_connections()
-
-
-def test_a_server_database_keeps_itself(postgresql):
-    """There is no file beside it to compare with."""
-    store = open_store(postgresql(), FixedClock(START))
-    store.record([recorded(service(1))], START)
-    store.adopt("alice")
-    assert store.check() is None
-    assert not store.one_host
-    store.close_connections()
