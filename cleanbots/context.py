@@ -43,6 +43,10 @@ class Table(Protocol):
         """Give the record of the longest prefix that holds *address*, or None."""
         ...
 
+    def find(self, address: str) -> tuple[Any, int]:
+        """Give what `get` gives, and how many leading bits decide it: whoever shares them has the same record."""
+        ...
+
 
 class Tables(Protocol):
     """Opens prefix tables."""
@@ -55,8 +59,30 @@ class Tables(Protocol):
 class Http(Protocol):
     """Fetches over HTTP with the limits and checks of the installation."""
 
-    def get(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int | None = None) -> bytes:
-        """Fetch *url*; raises `Retry` when the world is at fault."""
+    def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        limit: int | None = None,
+        foreign: bool = False,
+    ) -> bytes:
+        """Fetch *url*; raises `Retry` when the world is at fault.
+
+        Say *foreign* where the URL comes from data and not from the configuration: it must lead to public addresses.
+        """
+        ...
+
+
+class Members(Protocol):
+    """The members that the configuration names."""
+
+    def get(self) -> Any:
+        """Give the version in use, a `cleanbots.clearinghouse.members.Registry`; ask once a batch.
+
+        Raises:
+            Retry: if there is none yet, because the file has mistakes or can't be read.
+        """
         ...
 
 
@@ -110,6 +136,11 @@ class Context:
         return self._lent().http
 
     @property
+    def members(self) -> Members:
+        """Knows the members."""
+        return self._lent().members
+
+    @property
     def recorder(self) -> Recorder:
         """Records events for members."""
         return self._lent().recorder
@@ -140,6 +171,11 @@ class Services(Protocol):
     @property
     def http(self) -> Http:
         """The process's HTTP client."""
+        ...
+
+    @property
+    def members(self) -> Members:
+        """The members in use."""
         ...
 
     @property

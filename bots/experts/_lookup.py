@@ -1,7 +1,7 @@
 """What experts share that look addresses up in a prefix table."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from cleanbots import BatchExpert, Event, InvalidValue, Meta, Outlet, Params
@@ -29,13 +29,19 @@ class LookupParams(Params):
 
 
 _REMEMBERED = 1.0
-"""Seconds for which an address's facts are remembered; a table is looked at for changes as often."""
+"""Seconds for which facts are remembered; a table is looked at for changes as often."""
+
+_BLOCK = 24
+"""Bits of an IPv4 address that its neighbours share; most tables know no smaller networks."""
 
 L = TypeVar("L", bound=LookupParams)
 
 
 class Lookup(BatchExpert[L]):
-    """Looks addresses up and sets what the table says about them; an address is looked up once within a second.
+    """Looks addresses up and sets what the table says about them.
+
+    Within a second an address is looked up once, and neighbours (IPv4: the same /24) that the table has in one network
+    together.
 
     Class attributes:
         key: the fact that the others depend on. If the event has another value for it (and 'overwrite' is off), none of
@@ -50,7 +56,7 @@ class Lookup(BatchExpert[L]):
     def open(self) -> None:
         """Open the table."""
         self._table = self.context.tables.open(str(self.context.path(self.params.database)))
-        self._known: dict[Side, dict[str, Facts]] = {side: {} for side in self.params.sides}
+        self._known: dict[Side, dict[str, Facts]] = {side: {} for side in self.params.sides}  # by address or block
         self._known_until = 0.0
 
     def probe(self) -> None:
@@ -66,15 +72,18 @@ class Lookup(BatchExpert[L]):
         self._forget()
         for side, known in self._known.items():
             field = f"{side}.ip"
+            add = _overwrite if self.params.overwrite else _completer(f"{side}.{self.key}")
             for event in items:
                 address = event.fields.get(field)
                 if address is None:
                     continue
-                found = known.get(address)
+                found = known.get(address.rpartition(".")[0])
                 if found is None:
-                    found = known[address] = self._look_up(side, address)
+                    found = known.get(address)
+                    if found is None:
+                        found = self._look_up(side, address)
                 if found:
-                    self._add(event.fields, found, f"{side}.{self.key}")
+                    add(event.fields, found)
         out.send_all(items)
 
     def _forget(self) -> None:
@@ -85,15 +94,16 @@ class Lookup(BatchExpert[L]):
             for known in self._known.values():
                 known.clear()
 
-    def _add(self, fields: dict[str, Any], found: Facts, key: str) -> None:
-        if self.params.overwrite:
-            fields.update(found)
-        elif key not in fields or fields[key] == found.get(key):
-            for name, value in found.items():
-                fields.setdefault(name, value)
-
     def _look_up(self, side: Side, address: str) -> Facts:
-        record = self._table.get(address)
+        """Give the facts of an address, and remember them for all whom they hold for."""
+        record, bits = self._table.find(address)
+        found = self._facts(side, address, record)
+        block = address.rpartition(".")[0]  # "" for IPv6
+        shared = block and ":" not in block and bits <= _BLOCK
+        self._known[side][block if shared else address] = found
+        return found
+
+    def _facts(self, side: Side, address: str, record: Any) -> Facts:
         if not isinstance(record, Mapping):
             return {}
         found = {}
@@ -106,6 +116,21 @@ class Lookup(BatchExpert[L]):
             except InvalidValue as error:
                 self.context.log.debug("%s: %s in the table: %s", self.params.database, address, error)
         return found
+
+
+def _overwrite(fields: dict[str, Any], found: Facts) -> None:
+    fields.update(found)
+
+
+def _completer(key: str) -> Callable[[dict[str, Any], Facts], None]:
+    """Make the function that adds facts to fields that lack them, unless those have another value of *key*."""
+
+    def complete(fields: dict[str, Any], found: Facts) -> None:
+        if key not in fields or fields[key] == found.get(key):
+            for name, value in found.items():
+                fields.setdefault(name, value)
+
+    return complete
 
 
 def dig(record: Any, *path: str | int) -> Any:

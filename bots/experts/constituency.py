@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from cleanbots import BatchExpert, Event, InvalidValue, Meta, Outlet, Params
-from cleanbots.clearinghouse.members import Matched, Question, Registry, RegistryFile
+from cleanbots.clearinghouse.members import Matched, Question, Registry
 from cleanbots.harmonization import harmonise
 
 from ._lookup import first
@@ -24,9 +24,6 @@ _OWN = ("members", "matches", "refused")
 class ConstituencyParams(Params):
     """Parameters of ``expert/constituency``."""
 
-    members: Annotated[
-        str, Meta(min_length=1, description="The file of the members, as under 'members:' of the configuration.")
-    ] = "members.yaml"
     asset: Annotated[
         Literal["source", "destination"],
         Meta(description="Whose address and name count: the source's, or the destination's for feeds about victims."),
@@ -52,8 +49,8 @@ class Constituency(BatchExpert[ConstituencyParams]):
 
     What concerns nobody leaves by a path that says why: ``unmatched``, ``ambiguous`` (AS numbers contradict each
     other), ``guarded`` (special-purpose, the hub's own, or inventory that nobody asked for) or ``excluded`` (its holder
-    wants no reports about it). The rules are in ``docs/members-file.md``. The file may change while the bot runs; while
-    it has mistakes, its last good version counts.
+    wants no reports about it). The members are those that ``members:`` of the configuration names, the rules are in
+    ``docs/members-file.md``. The file may change while the bot runs; while it has mistakes, its last good version counts.
     """
 
     @classmethod
@@ -64,21 +61,14 @@ class Constituency(BatchExpert[ConstituencyParams]):
     def open(self) -> None:
         """Read the members."""
         context = self.context
-        # Beside the folder of downloads, where recorder and couriers keep the compiled members, too.
-        folder = context.data.parent / "members" if context.data is not None else None
-        self._members = RegistryFile(context.path(self.params.members), folder, context.clock)
         self._table = None
         if self.params.database is not None:
             self._table = context.tables.open(str(context.path(self.params.database)))
-        self._members.get()
-
-    def close(self) -> None:
-        """Let go of the compiled members."""
-        self._members.close()
+        context.members.get()
 
     def process_batch(self, items: list[Event], out: Outlet) -> None:
         """Decide for all events by one version of the members; events that ask the same are decided once."""
-        registry = self._members.get()
+        registry: Registry = self.context.members.get()
         asset = self.params.asset
         decisions: dict[Question, _Decision] = {}
         numbers: dict[str, int | None] = {}

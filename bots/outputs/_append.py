@@ -32,6 +32,8 @@ _FILE = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _REMEDIES = {
     errno.ENOSPC: "make room on the disk",
     errno.EDQUOT: "raise the quota or make room",
+    errno.EMFILE: "lower 'max_open', or let processes open more files (LimitNOFILE)",
+    errno.ENFILE: "let this machine open more files (fs.file-max)",
     errno.EACCES: "let this user write there",
     errno.EPERM: "let this user write there",
     errno.EROFS: "mount the file system writable",

@@ -25,12 +25,16 @@ def json_lines(fields: Sequence[str]) -> Encode:
         return lambda events: b"".join(
             [_json({name: event.fields[name] for name in fields if name in event.fields}) for event in events]
         )
-    return lambda events: b"".join([_json({"id": event.id, **event.fields}) for event in events])
+    return lambda events: b"".join([_json(_id_first(event.fields)) for event in events])
 
 
 def intelmq_lines(events: Iterable[Event]) -> bytes:
     """Encode events as IntelMQ 3.5 reads them, one JSON object per line."""
     return b"".join([_json(to_intelmq(event)) for event in events])
+
+
+def _id_first(fields: dict[str, Any]) -> dict[str, Any]:
+    return fields if next(iter(fields), "") == "id" else {"id": fields.get("id", ""), **fields}
 
 
 def _json(value: Any) -> bytes:

@@ -30,6 +30,9 @@ class PathTemplate:
     Args:
         template: the path as configured.
 
+    Attributes:
+        fixed: whether all events have the same path.
+
     Raises:
         ValueError: if it names an unknown field, or can't be read.
     """
@@ -41,6 +44,7 @@ class PathTemplate:
         root, slash, _ = head.rpartition("/")
         self.root = PurePosixPath(root or slash or ".")
         self._parts = _parts(template[len(root) + len(slash) :])
+        self.fixed = _PIECE.search(template) is None
         self._known: dict[tuple[str, ...], str] = {}
 
     def __call__(self, fields: Mapping[str, Any]) -> str:

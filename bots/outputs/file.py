@@ -82,11 +82,7 @@ class File(BatchOutput[FileParams]):
         """Append each event to its file; the step's number is committed with the batch."""
         if not items:
             return
-        groups: dict[str, list[Event]] = {}
-        path = self._path
-        for event in items:
-            groups.setdefault(path(event.fields), []).append(event)
-        pieces = {file: self._encode(events) for file, events in groups.items()}
+        pieces = {file: self._encode(events) for file, events in self._by_file(items).items()}
         state = self.context.state
         committed = state.get(_STEP)
         number = self._appender.append(
@@ -97,6 +93,15 @@ class File(BatchOutput[FileParams]):
             first=items[0].id,
         )
         state.put(_STEP, str(number).encode())
+
+    def _by_file(self, items: list[Event]) -> dict[str, list[Event]]:
+        path = self._path
+        if path.fixed:
+            return {path(items[0].fields): items}
+        groups: dict[str, list[Event]] = {}
+        for event in items:
+            groups.setdefault(path(event.fields), []).append(event)
+        return groups
 
     def _format(self) -> tuple[Encode, bytes]:
         params = self.params

@@ -49,6 +49,9 @@ class MailParams(Params):
     mails_per_connection: Annotated[
         int, Meta(ge=1, le=10_000, description="smtp: how many mails go over one connection.")
     ] = 100
+    connections: Annotated[
+        int, Meta(ge=1, le=50, description="smtp: how many connections there may be at the same time.")
+    ] = 4
     path: Annotated[str, Meta(description="maildir: the folder; made if it isn't there.")] = ""
 
     def __post_init__(self) -> None:
@@ -97,6 +100,11 @@ class Mail(Courier[MailParams]):
     def close(self) -> None:
         """Close the connection."""
         self._transport.close()
+
+    @property
+    def at_once(self) -> int:
+        """How many connections to the relay there may be; a Maildir needs one courier."""
+        return self.params.connections if self.params.transport == "smtp" else 1
 
     def give(self, message: Message) -> Outcome:
         """Hand *message* over once."""

@@ -11,7 +11,11 @@ class Members(BatchOutput[Params]):
     run: on one host with a SQLite store, anywhere with PostgreSQL.
     """
 
+    def open(self) -> None:
+        """Open the store before any event is at hand: that takes long at times, and no event is to blame for it."""
+        self._recorder = self.context.recorder
+
     def process_batch(self, items: list[Event], out: Outlet) -> None:
         """Record *items*."""
         if items:
-            self.context.recorder.record(items)
+            self._recorder.record(items)

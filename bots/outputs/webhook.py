@@ -29,6 +29,9 @@ class WebhookParams(Params):
         str, Meta(pattern=r"^[\x21-\x27\x2a-\x7e]*$", description="The hub's domain or page, told in User-Agent.")
     ] = ""
     timeout: Annotated[Duration, Meta(description="How long a delivery may take, its answer included.")] = "30s"
+    at_once: Annotated[
+        int, Meta(ge=1, le=100, description="How many endpoints may be waited for at the same time.")
+    ] = 16
     allow: Annotated[
         tuple[str, ...],
         Meta(
@@ -62,6 +65,11 @@ class Webhook(Courier[WebhookParams]):
     def close(self) -> None:
         """Close the connections that were kept alive."""
         self._session.close()
+
+    @property
+    def at_once(self) -> int:
+        """How many endpoints may be waited for at the same time."""
+        return self.params.at_once
 
     def give(self, message: Message) -> Outcome:
         """Send *message* once; an endpoint that can't be reached or mustn't be is asked again later."""

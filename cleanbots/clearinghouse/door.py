@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from ..clock import iso
+from .copies import base_of
 from .model import Delivery, Hub, Member, Mode
 from .schedule import zone_of
 from .store.protocol import Row, Store
@@ -22,6 +23,8 @@ GROWTH_FROM = 20
 _LEVEL = {"preview": 0, "test": 1, "live": 2}
 _STOP = "stop"
 _HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
+DAY = timedelta(days=1)
+"""How far back the rates count."""
 
 
 # -- who is told at all
@@ -74,7 +77,8 @@ class Stops(msgspec.Struct, frozen=True):
 
     def why(self, member: str, delivery: str) -> str:
         """Tell by which stop a delivery is stopped, or ""."""
-        candidates = ("*", member, f"{member}/{delivery}", f"*/{delivery}")
+        own = base_of(delivery)  # what stops a delivery stops the copies of it
+        candidates = ("*", member, f"{member}/{delivery}", f"*/{delivery}", f"{member}/{own}", f"*/{own}")
         return next((name for name in candidates if name in self.names), "")
 
 
@@ -200,17 +204,18 @@ def today_of(delivery: Delivery, now: datetime) -> date:
 
 
 class Rates:
-    """Counts hand-overs: all in an hour, and those to one destination in a minute.
+    """Counts hand-overs: all in an hour, those to one destination in a minute, and mails to one address in a day.
 
     Args:
         hub: has the limits.
-        past: hand-overs of the last hour, oldest first, as time and recipient: a restart forgets nothing.
+        past: hand-overs of the last day, oldest first, as time and recipient: a restart forgets nothing.
     """
 
     def __init__(self, hub: Hub, past: Iterable[tuple[datetime, str]] = ()) -> None:
         self._hub = hub
         self._all: deque[datetime] = deque()
         self._by_destination: defaultdict[str, deque[datetime]] = defaultdict(deque)
+        self._by_contact: defaultdict[str, deque[datetime]] = defaultdict(deque)
         for moment, recipient in past:
             self.count(recipient, moment)
 
@@ -218,11 +223,21 @@ class Rates:
         """Count a hand-over."""
         self._all.append(now)
         self._by_destination[destination(recipient)].append(now)
+        if "://" not in recipient:
+            self._by_contact[recipient].append(now)
 
     def is_spent(self, now: datetime) -> bool:
         """Tell whether this hour's hand-overs are used up."""
         _forget(self._all, now - _HOUR)
         return len(self._all) >= self._hub.mails_per_hour
+
+    def contact_free(self, recipient: str, now: datetime) -> datetime | None:
+        """Give when an address that got its mails of the day may get another one; None if it may now."""
+        times = self._by_contact[recipient]
+        _forget(times, now - DAY)
+        if not times:
+            del self._by_contact[recipient]
+        return times[0] + DAY if len(times) >= self._hub.mails_per_contact else None
 
     def full(self, now: datetime) -> list[str]:
         """Give the destinations that can take nothing in this minute. Endpoints of webhooks have their own pace."""

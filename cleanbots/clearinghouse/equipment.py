@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,20 +10,25 @@ from typing import Any
 import msgspec
 
 from ..bot import Courier
+from ..broker import connect
+from ..broker.protocol import FEEDS
 from ..clock import Clock, SystemClock
+from ..config.feeds import expecting
 from ..config.model import Settings
-from ..config.values import lookup, resolve
+from ..config.values import lookup, resolve, resolve_text
 from ..context import Context
 from ..errors import CleanbotsError, ConfigError
 from ..message import Message, Outcome
 from ..plugins import Registry as Plugins
 from ..services.logs import bot_logger
 from . import settings as sections
+from .crew import Team
+from .feeds import Feeds
 from .formats import load as load_format
+from .kit import Kit, Members, no_feeds
 from .mail import render_mail
-from .mail.seal import Seal, no_seal
-from .making import Members
 from .members import RegistryFile
+from .model import Feed
 from .rendering import Format, Renderer
 from .store import open_store
 from .store.protocol import Store
@@ -38,17 +44,16 @@ class Equipment:
         settings: the snapshot.
         plugins: where formats and couriers come from.
         clock: what time it is.
-        seal: signs or encrypts mails.
     """
 
-    def __init__(self, settings: Settings, plugins: Plugins, clock: Clock | None = None, seal: Seal = no_seal) -> None:
+    def __init__(self, settings: Settings, plugins: Plugins, clock: Clock | None = None) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.base = Path(settings.base)
         self.hub = sections.hub(settings)
         self._plugins = plugins
-        self._seal = seal
         self._formats: dict[str, Format] = {}
+        self._feeds: Feeds | None = None
         self._store: Store | None = None
         self._members: RegistryFile | None = None
 
@@ -56,7 +61,9 @@ class Equipment:
     def store(self) -> Store:
         """The store."""
         if self._store is None:
-            self._store = open_store(sections.store_address(self.settings), self.clock)
+            self._store = open_store(
+                sections.store_address(self.settings), self.clock, sections.journal_folder(self.settings)
+            )
         return self._store
 
     @property
@@ -76,8 +83,39 @@ class Equipment:
     @property
     def renderer(self) -> Renderer:
         """Renders digests."""
-        mail = partial(render_mail, seal=self._seal, key=self._envelope_key())
+        mail = partial(render_mail, seal=sections.seal(self.settings, self.clock), key=self._envelope_key())
         return Renderer(self._format, mail, render_webhook)
+
+    @property
+    def kit(self) -> Kit:
+        """What whoever works on deliveries needs."""
+        return Kit(
+            store=self.store,
+            hub=self.hub,
+            members=self.members,
+            renderer=self.renderer,
+            config_version=self.settings.hash,
+            feeds=self.feeds,
+            channels=frozenset(self.settings.delivery.couriers),
+        )
+
+    @property
+    def feeds(self) -> Callable[[datetime], tuple[Feed, ...]]:
+        """Gives the health of the feeds of which something is expected."""
+        if not expecting(self.settings):
+            return no_feeds
+        if self._feeds is None:
+            self._feeds = Feeds(self.settings, self.store, self._last_reports)
+        return self._feeds
+
+    def _last_reports(self) -> dict[str, str]:
+        """Ask the graph's server when each collector last had a report."""
+        settings = self.settings
+        broker = connect(resolve_text(settings.broker, self.base), settings.name, Path(settings.state))
+        try:
+            return {name: last.decode() for name, last in broker.state(FEEDS).items()}
+        finally:
+            broker.close()
 
     def courier(self, channel: str) -> Courier[Any]:
         """Make the courier of a channel.
@@ -100,6 +138,20 @@ class Equipment:
         data = Path(self.settings.state) / "data"
         made: Courier[Any] = cls(params, Context(channel, bot_logger(channel), self.clock, self.base, data))
         return made
+
+    def hire(self, channel: str) -> "Trusted":
+        """Make a courier of a channel, ready to work.
+
+        Raises:
+            CleanbotsError: as `courier`, or if it can't get ready.
+        """
+        courier = self.courier(channel)
+        courier.open()
+        return Trusted(courier, self.base)
+
+    def crew(self, channel: str) -> Team:
+        """Make the couriers of a channel that work beside each other; raises as `hire`."""
+        return Team(partial(self.hire, channel))
 
     def close(self) -> None:
         """Let go of the store."""
@@ -130,6 +182,15 @@ class Trusted:
     def __init__(self, courier: Courier[Any], base: Path) -> None:
         self._courier = courier
         self._base = base
+
+    @property
+    def at_once(self) -> int:
+        """How many such couriers may be at work beside each other."""
+        return self._courier.at_once
+
+    def close(self) -> None:
+        """Let the courier go."""
+        self._courier.close()
 
     def give(self, message: Message) -> Outcome:
         """Hand a message over; one whose secret is missing waits."""

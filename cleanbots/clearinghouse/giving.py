@@ -1,116 +1,131 @@
 """Handing deliveries over: what waits is offered to the courier, each attempt is noted, and failures stay where they are."""
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import msgspec
 
-from ..errors import CleanbotsError
+from ..clock import iso
 from . import door, retry
-from .making import TELLING, Members
-from .model import Delivery, Hub, Member, Message, Mode, Outcome
+from .copies import delivery_of
+from .crew import Crew, Parcel, Return
+from .kit import Kit
+from .model import TELLING, Delivery, Member, Message, Mode, Outcome
 from .notices import Notices
-from .rendering import Renderer, addresses, digest_of
+from .rendering import addresses, digest_of
 from .schedule import blacked_out
-from .store.protocol import Row, Store
+from .store.protocol import Row
 
 log = logging.getLogger("cleanbots.courier")
 
 AT_ONCE = 16
 """Messages that are read from the store at a time: their bytes are large."""
 
+_MOMENT = 0.05
+"""Seconds to wait for one who is away before others are looked after: most answer at once."""
+_FAREWELL = 5.0
+"""Seconds without anybody coming back after which those who are away are given up."""
 _STOPPED = timedelta(seconds=30)
 _SHUT = timedelta(hours=1)
 _EXEMPT = frozenset({"test", "operator", "dead-contact", "dead-endpoint", "correction"})
 """Kinds that don't wait for a member's state or a blackout."""
 
 
-class Giver(Protocol):
-    """What is asked of a courier."""
-
-    def give(self, message: Message) -> Outcome:
-        """Try once to hand a message over."""
-        ...
-
-
 class Hands:
     """Hands the frozen deliveries of one channel over.
 
     Args:
-        store: has them.
-        hub: says what may leave.
-        members: gives the registry in use.
-        renderer: renders for fallback contacts.
+        kit: has them, says what may leave, renders for fallback contacts.
         notices: tells people.
-        courier: takes messages to the outside.
+        crew: takes messages to the outside.
         channel: whose.
         now: the time at the start.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        hub: Hub,
-        members: Callable[[], Members],
-        renderer: Renderer,
-        notices: Notices,
-        courier: Giver,
-        channel: str,
-        now: datetime,
-    ) -> None:
-        self._store = store
-        self._hub = hub
-        self._members = members
-        self._renderer = renderer
+    def __init__(self, kit: Kit, notices: Notices, crew: Crew, channel: str, now: datetime) -> None:
+        self._store = kit.store
+        self._hub = kit.hub
+        self._members = kit.members
+        self._renderer = kit.renderer
         self._notices = notices
-        self._courier = courier
+        self._crew = crew
+        self._returned: deque[Return] = deque()
         self._channel = channel
-        self._destinations = retry.Destinations(store, channel)
-        self._rates = door.Rates(hub, store.handed_over(channel, now - timedelta(hours=1)))
+        self._destinations = retry.Destinations(kit.store, channel)
+        self._rates = door.Rates(kit.hub, kit.store.handed_over(channel, now - door.DAY))
 
     def hand_over(self, time: Callable[[], datetime], may_go_on: Callable[[], bool] = lambda: True) -> int:
-        """Offer a handful of waiting messages to the courier, destinations taking turns.
+        """Note what became of what was sent out, and send a handful of waiting messages out, destinations taking turns.
 
         Args:
             time: gives the time; asked before each hand-over, because one may take long.
             may_go_on: asked before each hand-over; False breaks off.
 
         Returns:
-            how many were offered; 0 means that nothing can be done now.
+            how many were offered or came back; 0 means that nothing can be done now.
         """
+        done = self._welcome(time)
+        if self._hub.mode != "preview" and not self._rates.is_spent(time()):
+            done += self._send_out(time, may_go_on)
+        return done
+
+    def finish(self, time: Callable[[], datetime]) -> bool:
+        """Wait a while for those who are still away; tell whether all came back."""
+        while self._crew.away() and self._welcome(time, _FAREWELL):
+            pass
+        return not self._crew.away()
+
+    @property
+    def away(self) -> int:
+        """How many messages were sent out and did not come back yet."""
+        return len(self._crew.away())
+
+    def _send_out(self, time: Callable[[], datetime], may_go_on: Callable[[], bool]) -> int:
         now = time()
-        if self._hub.mode == "preview" or self._rates.is_spent(now):
-            return 0
-        skip = [*self._rates.full(now), *self._destinations.blocked(now)]
+        skip = {*self._rates.full(now), *self._destinations.blocked(now), *self._crew.away()}
         offered = 0
-        for reference, message in door.interleaved(self._store.waiting(self._channel, now, AT_ONCE, skip)):
-            now = time()
-            if not may_go_on() or self._rates.is_spent(now):
+        for reference, message in door.interleaved(self._store.waiting(self._channel, now, AT_ONCE, sorted(skip))):
+            self._welcome(time, 0.0 if self._crew.is_free() else _MOMENT)
+            now, stops = time(), door.stops(self._store)
+            if stops.why("", "") or not may_go_on() or self._rates.is_spent(now) or not self._crew.is_free():
                 break
             where = door.destination(message.recipient)
-            if where in self._rates.full(now) or where in self._destinations.blocked(now):
+            if where in skip or not self._takes(where, time):
+                skip.add(where)
                 continue
-            offered += self._offer(reference, message, now, time)
+            offered += self._offer(reference, message, stops, now)
+        self._welcome(time)
         return offered
 
-    def _offer(self, reference: str, message: Message, now: datetime, time: Callable[[], datetime]) -> int:
+    def _takes(self, where: str, time: Callable[[], datetime]) -> bool:
+        """Tell whether a destination takes another message now: one at a time goes there."""
+        if where in self._crew.away():
+            self._welcome(time, _MOMENT)
+        now = time()
+        closed = (*self._rates.full(now), *self._destinations.blocked(now), *self._crew.away())
+        return where not in closed
+
+    def _offer(self, reference: str, message: Message, stops: door.Stops, now: datetime) -> int:
         row = self._store.row(reference)
         if row is None:
             return 0
-        until = self._shut_until(row, message, now)
+        until = self._shut_until(row, message, stops, now)
         if until is not None:
             self._store.postpone(reference, until)
             return 1
+        if (free := self._rates.contact_free(message.recipient, now)) is not None:
+            log.info("%s: %d mails went to one address within a day", reference, self._hub.mails_per_contact)
+            self._store.postpone(reference, free, message.recipient)
+            return 1
         self._rates.count(message.recipient, now)
-        outcome = self._give(message)
-        self._settle(row, message, outcome, time())
+        self._crew.send(Parcel(row, message))
         return 1
 
-    def _shut_until(self, row: Row, message: Message, now: datetime) -> datetime | None:
+    def _shut_until(self, row: Row, message: Message, stops: door.Stops, now: datetime) -> datetime | None:
         """Give until when a message must wait because the door is shut for it, or None. Asked before every hand-over."""
-        if door.stops(self._store).why(row.member, row.delivery):
+        if stops.why(row.member, row.delivery):
             return now + _STOPPED
         if why := door.may_be_handed_over(self._hub, row, message.recipient):
             log.info("%s stays: %s", row.reference, why)
@@ -127,35 +142,44 @@ class Hands:
             return now + _SHUT
         return blacked_out(delivery, self._hub, now, urgent=row.kind == "urgent")
 
-    def _give(self, message: Message) -> Outcome:
-        try:
-            return self._courier.give(message)
-        except CleanbotsError as error:
-            return Outcome(verdict="later", answer=str(error), after=getattr(error, "after", None))
-        except Exception as error:
-            log.exception("the courier failed with %s", message.id)
-            return Outcome(verdict="later", answer=f"{type(error).__name__}: {error}")
-
     # -- what became of it
 
+    def _welcome(self, time: Callable[[], datetime], wait: float = 0.0) -> int:
+        """Settle what those who are back say; give how many there are."""
+        self._returned.extend(self._crew.back(wait))
+        number = len(self._returned)
+        while self._returned:
+            (row, message), outcome = self._returned[0]
+            self._settle(row, message, outcome, time())
+            self._returned.popleft()
+        return number
+
     def _settle(self, row: Row, message: Message, outcome: Outcome, now: datetime) -> None:
-        """Note the attempt before anything else, then draw the conclusions."""
-        again = None
-        if outcome.verdict == "later":
-            again = retry.try_again(message, outcome, _tries(row, message) + 1, now)
-            failing = self._destinations.failing(message.recipient)
-            if failing is not None and failing.age(now) >= retry.lifetime(message.recipient):
-                again = None
+        """Note an attempt and draw the conclusions.
+
+        Those of a refusal come before its note, and may be drawn twice: after a crash in between it is tried again.
+        The other way round, nobody would be told instead. What was accepted is noted before anything else.
+        """
+        again = self._again(row, message, outcome, now)
+        if outcome.verdict == "gone":
+            self._gone(row, message, outcome, now)
+        elif outcome.verdict == "refused" or (outcome.verdict == "later" and again is None):
+            self._refused(row, message, outcome, now)
         self._store.attempt(row.reference, message.id, outcome, now, again, message.recipient)
         log.info("%s %s: %s %d", row.reference, message.id, outcome.verdict, outcome.code)
         if outcome.verdict == "later" and retry.blames_destination(message.recipient, outcome):
             self._failed(row, message, outcome, now)
         else:
             self._destinations.worked(message.recipient)
-        if outcome.verdict == "refused" or (outcome.verdict == "later" and again is None):
-            self._refused(row, message, outcome, now)
-        elif outcome.verdict == "gone":
-            self._gone(row, message, outcome, now)
+
+    def _again(self, row: Row, message: Message, outcome: Outcome, now: datetime) -> datetime | None:
+        """Give when a message is tried next, or None."""
+        if outcome.verdict != "later":
+            return None
+        failing = self._destinations.failing(message.recipient)
+        if failing is not None and failing.age(now) >= retry.lifetime(message.recipient):
+            return None
+        return retry.try_again(message, outcome, _tries(row, message) + 1, now)
 
     def _failed(self, row: Row, message: Message, outcome: Outcome, now: datetime) -> None:
         state = self._destinations.failed(message, outcome, now)
@@ -163,16 +187,16 @@ class Hands:
             return
         where = door.destination(message.recipient)
         text = (
-            f"nothing can be delivered to {where} since {state.since} ({outcome.answer or outcome.code}); "
-            f"it is tried for {retry.lifetime(message.recipient) / 86400:.0f} days. "
-            f"'cleanbots deliveries list --member {row.member}' shows what waits"
+            f"Nothing can be delivered to {where} since {state.since} ({outcome.answer or outcome.code}); "
+            f"it is tried for {retry.lifetime(message.recipient) / 86400:.0f} days."
         )
-        self._notices.operator(f"dead:{where}", text, now)
+        command = f"cleanbots deliveries list --member {row.member}"
+        self._notices.operator(f"dead:{where}", "a destination is dead", text, command, now)
         member, delivery = self._whose(row)
         if member and delivery and delivery.url and delivery.on_dead:
-            to = addresses(member, [delivery.on_dead])
-            about = f"{delivery.url}\nsince {state.since}\nlast answer: {outcome.code or outcome.answer or 'none'}"
-            self._notices.member("dead-endpoint", member, delivery, to, about, f"{where}:{state.since}", now)
+            kept = datetime.fromisoformat(state.since) + timedelta(seconds=retry.lifetime(message.recipient))
+            answer = str(outcome.code or outcome.answer)
+            self._dead_endpoint(member, delivery, state.since, answer, f"{where}:{state.since}", now, until=iso(kept))
         self._destinations.told(message.recipient)
 
     def _gone(self, row: Row, message: Message, outcome: Outcome, now: datetime) -> None:
@@ -181,44 +205,65 @@ class Hands:
             return
         name = f"{member.id}/{delivery.id}"
         self._store.flag(f"disabled:{name}", now.isoformat())
-        text = (
-            f"the endpoint of {name} wants no more (HTTP {outcome.code}); its findings stay owed. "
-            f"'cleanbots deliveries start --member {member.id} --delivery {delivery.id}' tries it again"
-        )
-        self._notices.operator(f"gone:{name}", text, now)
+        text = f"The endpoint of {name} wants no more (HTTP {outcome.code}); its findings stay owed."
+        command = f"cleanbots deliveries start --member {member.id} --delivery {delivery.id}"
+        self._notices.operator(f"gone:{name}", "an endpoint wants no more", text, command, now)
         if delivery.on_dead:
-            about = f"{delivery.url}\nsince {now.isoformat(timespec='seconds')}\nlast answer: {outcome.code}"
-            to = addresses(member, [delivery.on_dead])
-            self._notices.member("dead-endpoint", member, delivery, to, about, f"gone:{name}:{now:%Y-%m-%d}", now)
+            cause = f"gone:{name}:{now:%Y-%m-%d}"
+            self._dead_endpoint(member, delivery, iso(now.replace(microsecond=0)), str(outcome.code), cause, now)
+
+    def _dead_endpoint(
+        self, member: Member, delivery: Delivery, since: str, answer: str, cause: str, now: datetime, until: str = ""
+    ) -> None:
+        facts = {
+            "delivery": delivery.id,
+            "url": delivery.url,
+            "since": since,
+            "answer": answer,
+            "waiting": str(self._findings_waiting(member, delivery, now)),
+            "until": until,
+        }
+        to = addresses(member, [delivery.on_dead])
+        self._notices.member("dead-endpoint", member, delivery, to, facts, cause, now)
+
+    def _findings_waiting(self, member: Member, delivery: Delivery, now: datetime) -> int:
+        """Count what a delivery did not get: what is owed, and what was made and waits."""
+        owed = sum(due.owed for due in self._store.due(now, {(member.id, delivery.id)}))
+        frozen = self._store.rows(member=member.id, state="frozen", most=100_000)
+        return owed + sum(row.counts.get("listed", 0) for row in frozen if row.delivery == delivery.id)
 
     def _refused(self, row: Row, message: Message, outcome: Outcome, now: datetime) -> None:
         """Tell somebody else of the member, and the operator, that a recipient takes nothing."""
         if row.kind not in TELLING or row.mode != "live":
             return
+        row = self._store.row(row.reference) or row  # others of its recipients may have refused meanwhile
         member, delivery = self._whose(row)
         if member is None or delivery is None:
             return
         said = outcome.answer or str(outcome.code)
         text = (
-            f"{row.reference}: {message.recipient} of {member.id} takes nothing for good: {said}. Correct members.yaml"
+            f"{row.reference}: {message.recipient} of {member.id} takes nothing for good: {said}. Correct members.yaml."
         )
+        command = f"cleanbots members show {member.id}\ncleanbots deliveries resend {row.reference}"
         if delivery.url:
-            self._notices.operator(f"refused:{member.id}/{delivery.id}", text, now)
+            command = f"cleanbots members show {member.id}"
+            self._notices.operator(f"refused:{member.id}/{delivery.id}", "an endpoint refuses", text, command, now)
             return
         others = self._fall_back(row, member, delivery, message, now)
         dead = {message.recipient, *(each["recipient"] for each in row.messages if each["state"] == "refused")}
         alive = [c.mail for c in member.contacts.values() if c.mail and c.mail not in dead]
-        self._notices.member("dead-contact", member, delivery, alive, message.recipient, message.recipient, now)
+        facts = {"address": message.recipient, "since": iso(now.replace(microsecond=0)), "answer": said}
+        self._notices.member("dead-contact", member, delivery, alive, facts, message.recipient, now)
         if not alive and not others:
-            text = f"no contact of {member.id} takes mail any more, so {row.reference} reached nobody. Correct members.yaml"
-        self._notices.operator(f"refused:{member.id}", text, now)
+            text = f"No contact of {member.id} takes mail any more, so {row.reference} reached nobody. Correct members.yaml."
+        self._notices.operator(f"refused:{member.id}", "a contact is dead", text, command, now)
 
     def _fall_back(
         self, row: Row, member: Member, delivery: Delivery, message: Message, now: datetime
     ) -> tuple[str, ...]:
-        """Render the same delivery for its fallback contacts, unless they have it; give their addresses."""
-        known = {each["recipient"] for each in row.messages}
-        to = tuple(mail for mail in addresses(member, delivery.fallback) if mail not in known)
+        """Render the same delivery for its fallback contacts, unless they have all of it; give their addresses."""
+        parts = _ids(row, message.recipient)
+        to = tuple(mail for mail in addresses(member, delivery.fallback) if not parts <= _ids(row, mail))
         if not to:
             return ()
         closed = self._store.closed(row.reference)
@@ -241,7 +286,11 @@ class Hands:
 
     def _whose(self, row: Row) -> tuple[Member | None, Delivery | None]:
         member = self._members().members.get(row.member)
-        return member, member.deliveries.get(row.delivery) if member else None
+        return member, delivery_of(member, row.delivery) if member else None
+
+
+def _ids(row: Row, recipient: str) -> set[str]:
+    return {each["id"] for each in row.messages if each["recipient"] == recipient}
 
 
 def _tries(row: Row, message: Message) -> int:

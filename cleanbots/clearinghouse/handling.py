@@ -1,46 +1,59 @@
 """What an operator does to deliveries: approve, repeat, correct, try out, look at what would be sent."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 
 from ..clock import iso
 from ..errors import CleanbotsError
 from . import door
-from .making import TELLING, UNFINISHED, Members
-from .model import Delivery, Digest, Finding, Hub, Match, Member, Message, Mode
-from .rendering import Renderer, addresses, digest_of, recipients_of
-from .store.protocol import Closing, Row, Store
-from .webhook import tells_still
+from .copies import delivery_of
+from .freezing import is_unfinished
+from .kit import Kit
+from .making import closing_of
+from .model import TELLING, Delivery, Digest, Finding, Match, Member, Message, Mode
+from .rendering import addresses, digest_of, recipients_of
+from .store.protocol import Closed, Closing, Row
+
+
+class Preview(NamedTuple):
+    """A part of what would be delivered.
+
+    Args:
+        digest: what it tells.
+        messages: as they would leave.
+        hold: why it would wait for an operator in mode live, or "".
+    """
+
+    digest: Digest
+    messages: list[Message]
+    hold: str
 
 
 class Handling:
     """Carries out what an operator asks for.
 
     Args:
-        store: findings, dues and deliveries.
-        hub: who we are.
-        members: gives the registry in use.
-        renderer: renders digests.
+        kit: store, hub, members and renderer.
         who: names the operator.
     """
 
-    def __init__(
-        self, store: Store, hub: Hub, members: Callable[[], Members], renderer: Renderer, who: str = ""
-    ) -> None:
-        self._store = store
-        self._hub = hub
-        self._members = members
-        self._renderer = renderer
+    def __init__(self, kit: Kit, who: str = "") -> None:
+        self._kit = kit
+        self._store = kit.store
+        self._hub = kit.hub
+        self._members = kit.members
+        self._renderer = kit.renderer
         self._who = who
-        self._approvals = door.Approvals(store)
+        self._approvals = door.Approvals(kit.store)
 
     # -- what is held
 
     def held(self, member: str = "") -> list[Row]:
         """List what an operator may approve."""
-        return [row for row in self._store.rows(member=member, state="held", most=100_000) if row.why != UNFINISHED]
+        return [row for row in self._store.rows(member=member, state="held", most=100_000) if not is_unfinished(row)]
 
     def approve(self, rows: Sequence[Row], now: datetime) -> list[str]:
         """Let held deliveries go; their members' later ones of the same delivery are not first ones any more.
@@ -52,7 +65,7 @@ class Handling:
             CleanbotsError: if one of them is not held, or not rendered yet.
         """
         for row in rows:
-            if row.state != "held" or row.why == UNFINISHED:
+            if row.state != "held" or is_unfinished(row):
                 raise CleanbotsError(f"{row.reference} is {row.why or row.state}: there is nothing to approve")
         for row in rows:
             self._store.approve(row.reference, self._who)
@@ -222,38 +235,30 @@ class Handling:
             until=now,
             now=now,
             text=text,
+            facts={"corrects": about.reference} if about else None,
         )
         digest = msgspec.structs.replace(digest, findings=findings)
         self._store.freeze(digest, self._renderer.messages(digest), hold="", mode=mode, files={})
         return closed.reference
 
-    def preview(self, member: str, delivery: str, now: datetime) -> list[tuple[Digest, list[Message]]]:
+    def preview(self, member: str, delivery: str, now: datetime) -> list[Preview]:
         """Render what would be delivered now, of one delivery or of all of a member's; nothing is changed."""
         known = self._member(member)
-        if delivery and delivery not in known.deliveries:
+        if delivery and delivery_of(known, delivery) is None:
             raise CleanbotsError(f"{member} has no delivery {delivery!r}; it has {', '.join(known.deliveries)}")
+        owing = {due.delivery: None for due in self._store.due(now) if due.member == member}
+        names = (
+            [delivery] if delivery else [*known.deliveries, *(name for name in owing if name not in known.deliveries)]
+        )
         found = []
-        for each in known.deliveries.values():
-            if delivery in ("", each.id):
+        for name in names:
+            if (each := delivery_of(known, name)) is not None:
                 found += self._preview(known, each, now)
         return found
 
-    def _preview(self, member: Member, delivery: Delivery, now: datetime) -> list[tuple[Digest, list[Message]]]:
-        closed = self._store.peek(
-            Closing(
-                member=member.id,
-                delivery=delivery.id,
-                channel=delivery.channel,
-                until=now,
-                now=now,
-                prefix=self._hub.reference,
-                quiet=delivery.quiet,
-                repeat=delivery.repeat,
-                excepted=delivery.except_,
-                still=tells_still(delivery),
-                mode=door.mode_of(self._hub, member, delivery, door.today_of(delivery, now)) or "preview",
-            )
-        )
+    def _preview(self, member: Member, delivery: Delivery, now: datetime) -> list[Preview]:
+        mode = door.mode_of(self._hub, member, delivery, door.today_of(delivery, now)) or "preview"
+        closed = self._store.peek(closing_of(self._kit, member, delivery, "digest", mode, now))
         if closed is None:
             return []
         closed = msgspec.structs.replace(closed, reference=f"{self._hub.reference}-PREVIEW")
@@ -268,7 +273,21 @@ class Handling:
             until=now,
             now=now,
         )
-        return list(self._renderer.parts(digest, closed.findings))
+        hold = self._would_be_held(member, delivery, closed, now)
+        return [Preview(part, messages, hold) for part, messages in self._renderer.parts(digest, closed.findings)]
+
+    def _would_be_held(self, member: Member, delivery: Delivery, closed: Closed, now: datetime) -> str:
+        """Tell why it would wait for an operator if it went to the member now, or ""."""
+        reached = self._approvals.reached(member.id)
+        return door.reason_to_hold(
+            self._hub,
+            member,
+            delivery,
+            new=sum(finding.state in ("new", "back") for finding in closed.findings),
+            median=self._store.median_size(member.id, delivery.id),
+            approvals=self._approvals,
+            newcomers=self._approvals.reached_today(now) + (not reached),
+        )
 
     # -- who
 
@@ -280,9 +299,10 @@ class Handling:
 
     def _whose(self, row: Row) -> tuple[Member, Delivery]:
         member = self._member(row.member)
-        if row.delivery not in member.deliveries:
+        delivery = delivery_of(member, row.delivery)
+        if delivery is None:
             raise CleanbotsError(f"{row.reference}: {member.id} has no delivery {row.delivery!r} any more")
-        return member, member.deliveries[row.delivery]
+        return member, delivery
 
     def _contacts(self, member: Member, contacts: Sequence[str]) -> tuple[str, ...]:
         unknown = [name for name in contacts if name not in member.contacts or not member.contacts[name].mail]

@@ -5,6 +5,7 @@ member's *deliveries* that wants it; a due delivery is *frozen* once (closed, nu
 bytes) and *given* by a courier until it is accepted, refused or expired.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -12,9 +13,12 @@ import msgspec
 from ..message import Message, Outcome, Verdict
 
 __all__ = [
+    "STATES",
+    "TELLING",
     "Attachment",
     "Axis",
     "Contact",
+    "Customer",
     "Delivery",
     "Digest",
     "Feed",
@@ -38,6 +42,10 @@ MemberState = Literal["invited", "test", "live", "paused", "left"]
 FindingState = Literal["new", "back", "still"]
 Mode = Literal["preview", "test", "live"]
 Language = Literal["nl", "en", "nl+en"]
+
+STATES: tuple[FindingState, ...] = ("new", "back", "still")
+TELLING = frozenset({"digest", "urgent", "baseline", "empty"})
+"""Kinds of deliveries that tell findings, or that there are none."""
 
 
 class Match(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -98,6 +106,20 @@ class Contact(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     confirmed: str = ""
 
 
+class Customer(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who administers a part of a member's network, told in the member's name.
+
+    Args:
+        ref: the member's own reference of that part.
+        mail: the customer's address.
+        desk: the member's address, where answers go.
+    """
+
+    ref: str
+    mail: str
+    desk: str
+
+
 class Delivery(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One way in which a member is told, with its own ledger. Durations are seconds; all defaults are filled in.
 
@@ -123,6 +145,7 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         max_age: seconds after which an observation is no news.
         mails_per_day, findings_per_mail, attachment: limits (the last in bytes).
         blackout: ``{from, until, except}`` windows of this delivery alone, beside the hub's.
+        customer: of a copy to a member's customer (`cleanbots.clearinghouse.copies`): who that is.
         url, secrets, events, on_dead: webhooks: endpoint, references to secrets (newest first), types, contact id.
     """
 
@@ -151,6 +174,7 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     findings_per_mail: int = 2000
     attachment: int = 5 * 2**20
     blackout: tuple[dict[str, str], ...] = ()
+    customer: Customer | None = None
     url: str = ""
     secrets: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
@@ -167,6 +191,7 @@ class Member(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         paused_until: ``YYYY-MM-DD`` or "".
         contacts: by id (inline addresses of deliveries are contacts with made-up ids).
         deliveries: by id.
+        customers: reference to address of the customers that may be told in the member's name, each address once.
         place: ``file:line``.
     """
 
@@ -177,6 +202,7 @@ class Member(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     paused_until: str = ""
     contacts: dict[str, Contact] = {}
     deliveries: dict[str, Delivery] = {}
+    customers: dict[str, str] = {}
     asns: tuple[int, ...] = ()
     place: str = ""
 
@@ -192,7 +218,7 @@ class Hub(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         subject: prefix of subjects (``[Meldpunt]``).
         settle, settle_max: seconds that a due digest waits for feeds to settle.
         approve_first, growth, over, members_at_once: what is held until an operator approves.
-        mails_per_hour, per_domain_per_minute: rates.
+        mails_per_hour, mails_per_contact, per_domain_per_minute: rates (the second one a day).
         blackout: ``{from, until, except}`` windows in ISO time (without an offset: in the member's zone).
         operator: who is told by mail what waits for an operator, or "".
         keep_sent, keep_ledger: seconds.
@@ -218,6 +244,7 @@ class Hub(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     over: int = 500
     members_at_once: int = 50
     mails_per_hour: int = 600
+    mails_per_contact: int = 100
     per_domain_per_minute: int = 20
     blackout: tuple[dict[str, str], ...] = ()
     operator: str = ""
@@ -272,7 +299,8 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
         recipients: mail addresses, or the URL.
         period: canonical times (from, until).
         frozen: canonical time of the freeze.
-        findings: new and back, and still where they are listed; sorted by state, severity, address.
+        findings: new and back, and still where they are listed; sorted by state, severity, address. Many are read
+            from the store each time they are walked through.
         still: identifier (or type) to ``[count, oldest first_seen]`` of those only counted.
         suppressed: reason (``tlp``, ``filter``, ``too_old``, ``inventory``, ``except``, ``repeat``) to number.
         elsewhere: references of other deliveries that carry findings left out here, with type and time.
@@ -294,7 +322,7 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
     recipients: tuple[str, ...]
     period: tuple[str, str]
     frozen: str
-    findings: tuple[Finding, ...] = ()
+    findings: Sequence[Finding] = ()
     still: dict[str, tuple[int, str]] = {}
     suppressed: dict[str, int] = {}
     elsewhere: tuple[dict[str, str], ...] = ()

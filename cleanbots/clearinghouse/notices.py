@@ -2,13 +2,16 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from .door import mode_of, tester, today_of
-from .model import Delivery, Hub, Member, Mode
-from .rendering import Renderer, digest_of
-from .store.protocol import Closing, Store
+from .kit import Kit
+from .mail.seal import SealError
+from .model import Delivery, Member, Mode
+from .rendering import digest_of
+from .store.protocol import Closing
 
 log = logging.getLogger("cleanbots.courier")
 
@@ -18,33 +21,48 @@ MAIL = "mail"
 OPERATOR = Member(id="operator", name="operator")
 
 
+class _Letter(NamedTuple):
+    """What is told, and to whom."""
+
+    kind: str
+    member: Member
+    delivery: Delivery
+    recipients: tuple[str, ...]
+    facts: Mapping[str, str]
+    text: str = ""
+
+
 class Notices:
-    """Makes such mails, each once for its cause.
+    """Makes such mails, each once for its cause; where no courier takes mail, the log alone tells.
 
     Args:
-        store: keeps them, and which were made.
-        hub: who we are.
-        renderer: renders them.
+        kit: keeps them, and which were made; renders them.
     """
 
-    def __init__(self, store: Store, hub: Hub, renderer: Renderer) -> None:
-        self._store = store
-        self._hub = hub
-        self._renderer = renderer
+    def __init__(self, kit: Kit) -> None:
+        self._store = kit.store
+        self._hub = kit.hub
+        self._renderer = kit.renderer
+        self._has_mail = kit.serves(MAIL)
 
-    def operator(self, cause: str, text: str, now: datetime) -> None:
+    def operator(self, cause: str, about: str, text: str, command: str, now: datetime) -> None:
         """Tell the operator, at most once a day for each cause; the log always says it.
 
         Args:
-            cause: a few words that name it, e.g. ``held``.
-            text: what happened, and the command that resolves it.
+            cause: names it, e.g. ``held``.
+            about: a few words for the subject.
+            text: what happened.
+            command: what resolves it, a line each; or "".
             now: the time.
         """
-        log.warning("%s", text)
-        if not self._hub.operator or self._hub.mode == "preview":
+        log.warning("%s%s", text, f" ({'; '.join(command.splitlines())})" if command else "")
+        if not (self._hub.operator and self._has_mail) or self._hub.mode == "preview":
             return
         delivery = Delivery(id="operator", channel=MAIL, format=("text",), language="en")
-        self._make("operator", OPERATOR, delivery, [self._hub.operator], text, f"{cause}:{now:%Y-%m-%d}", now)
+        letter = _Letter(
+            "operator", OPERATOR, delivery, (self._hub.operator,), {"cause": about, "command": command}, text
+        )
+        self._make(letter, f"{cause}:{now:%Y-%m-%d}", now)
 
     def member(
         self,
@@ -52,7 +70,7 @@ class Notices:
         member: Member,
         delivery: Delivery,
         recipients: Sequence[str],
-        text: str,
+        facts: Mapping[str, str],
         cause: str,
         now: datetime,
     ) -> None:
@@ -63,11 +81,11 @@ class Notices:
             member: whose contacts.
             delivery: the delivery that is concerned; it gives language and time zone.
             recipients: mail addresses.
-            text: what the mail is about: the contact, or the endpoint.
+            facts: what the mail tells, as ``docs/mails.md`` lists it for its kind.
             cause: names the cause.
             now: the time.
         """
-        letter = Delivery(
+        how = Delivery(
             id=kind,
             channel=MAIL,
             to=delivery.to,
@@ -76,26 +94,17 @@ class Notices:
             timezone=delivery.timezone,
             robot=delivery.robot,
         )
-        mode = mode_of(self._hub, member, letter, today_of(letter, now))
-        if mode is None or mode == "preview" or not recipients:
+        mode = mode_of(self._hub, member, how, today_of(how, now))
+        if mode is None or mode == "preview" or not recipients or not self._has_mail:
             return
-        to = [tester(self._hub, letter)] if mode == "test" else list(recipients)
-        self._make(kind, member, letter, to, text, f"{member.id}:{cause}", now, mode)
+        to = (tester(self._hub, how),) if mode == "test" else tuple(recipients)
+        self._make(_Letter(kind, member, how, to, facts), f"{member.id}:{cause}", now, mode)
 
-    def _make(
-        self,
-        kind: str,
-        member: Member,
-        delivery: Delivery,
-        recipients: Sequence[str],
-        text: str,
-        cause: str,
-        now: datetime,
-        mode: Mode | None = None,
-    ) -> None:
+    def _make(self, letter: _Letter, cause: str, now: datetime, mode: Mode | None = None) -> None:
+        kind, member, delivery = letter.kind, letter.member, letter.delivery
         # Flags outlive addresses, so a cause that names one is kept as its hash.
         flag = f"told:{kind}:{hashlib.blake2b(cause.encode(), digest_size=8).hexdigest()}"
-        if self._store.flag(flag):
+        if self._was_made(self._store.flag(flag)):
             return
         mode = mode or self._hub.mode
         closed = self._store.close(
@@ -112,6 +121,7 @@ class Notices:
         )
         if closed is None:
             return
+        self._store.flag(flag, closed.reference)  # before it can leave: a crash must not make another one beside it
         digest = digest_of(
             closed,
             kind=kind,
@@ -119,10 +129,20 @@ class Notices:
             member=member,
             delivery=delivery,
             mode="live" if kind == "operator" else mode,
-            recipients=recipients,
+            recipients=letter.recipients,
             until=now,
             now=now,
-            text=text,
+            text=letter.text,
+            facts=letter.facts,
         )
-        self._store.freeze(digest, self._renderer.messages(digest), hold="", mode=mode, files={})
-        self._store.flag(flag, closed.reference)
+        try:
+            messages = self._renderer.messages(digest)
+        except SealError as error:
+            log.error("%s for %s is not made: %s", kind, member.id, error)  # noqa: TRY400  # a sentence, no traceback
+            return
+        self._store.freeze(digest, messages, hold="", mode=mode, files={})
+
+    def _was_made(self, reference: str) -> bool:
+        """Tell whether a mail was made; a crash may have left its reference without one, which nobody gets."""
+        row = self._store.row(reference) if reference else None
+        return bool(reference) and (row is None or bool(row.messages))

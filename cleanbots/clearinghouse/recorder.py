@@ -1,6 +1,6 @@
 """Decide for each event which deliveries want it, and record that: what output/members does."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,6 +9,7 @@ import msgspec
 from ..clock import Clock
 from ..event import Event
 from ..expression import compile_expression
+from .copies import copies
 from .findings import VERSION, finding_id
 from .members import Registry
 from .model import Delivery, Match, Member
@@ -40,6 +41,7 @@ class Recorder:
         self._clock = clock
         self._version: Registry | None = None
         self._lanes: dict[str, list[_Lane]] = {}
+        self._copies: dict[str, _Copies] = {}
 
     def record(self, events: Sequence[Event]) -> Mapping[str, int]:
         """Record *events*; an event that was recorded before changes nothing.
@@ -70,6 +72,7 @@ class Recorder:
                 member.id: [_Lane(member, delivery) for delivery in member.deliveries.values()]
                 for member in registry.members.values()
             }
+            self._copies = {}
 
     def _rows(self, event: Event, now: datetime) -> list[Recorded]:
         fields = event.fields
@@ -89,14 +92,32 @@ class Recorder:
                 member=match.member,
                 delivery=lane.delivery,
                 match=match,
-                suppressed=lane.suppressed(fields, match, label, age),
+                suppressed=why or lane.suppressed(fields, match, label, age),
                 urgent=urgent,
                 original=original,
                 report=report,
             )
             for match in matches
-            for lane in self._lanes.get(match.member, ())
+            for lane, why in self._told(match)
         ]
+
+    def _told(self, match: Match) -> Iterator[tuple["_Lane", str]]:
+        """Give the lanes of a match: the member's own, or why these are not told, and those of its customers."""
+        addresses = filter(None, (match.customer_contact, *match.other_contacts))
+        customers = [lane for address in addresses for lane in self._copies_for(match.member, address)]
+        instead = "customer" if customers and match.share == "customer" else ""
+        for lane in self._lanes.get(match.member, ()):
+            yield lane, instead
+        for lane in customers:
+            yield lane, ""
+
+    def _copies_for(self, member: str, address: str) -> list["_Lane"]:
+        known = self._version.members.get(member) if self._version is not None else None
+        if known is None:
+            return []
+        if member not in self._copies:
+            self._copies[member] = _Copies(known)
+        return self._copies[member].lanes(address)
 
 
 class _Lane:
@@ -124,6 +145,22 @@ class _Lane:
             return "filter"
         scan = fields.get("classification.taxonomy") == "vulnerable"
         return "too_old" if age > (self._scan_age if scan else self._max_age) else ""
+
+
+class _Copies:
+    """The copies to a member's customers, made ready when one is first told of something."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+        self._refs = {address: ref for ref, address in member.customers.items()}
+        self._lanes: dict[str, list[_Lane]] = {}
+
+    def lanes(self, address: str) -> list[_Lane]:
+        """Give the lanes of a customer; none, if the member has no such customer."""
+        if address not in self._lanes:
+            ref = self._refs.get(address, "")
+            self._lanes[address] = [_Lane(self._member, copy) for copy in copies(self._member, ref)]
+        return self._lanes[address]
 
 
 def best_matches(matches: Sequence[Mapping[str, Any]]) -> list[Match]:

@@ -1,6 +1,6 @@
 """From a closed delivery to digests and bytes: what is in each part, which formats are attached, who gets it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -13,6 +13,8 @@ from .store.protocol import Closed
 BODY_FORMATS = frozenset({"text", "html"})
 """Formats that are the mail itself and no attachments."""
 
+_SAMPLE = 2000
+"""Findings that are rendered to see how many of them a part can hold, if it might be more."""
 _SEVERITIES = ("critical", "high", "medium", "low", "info")
 _LABELS = ("CLEAR", "GREEN", "AMBER", "AMBER+STRICT", "RED")
 _UNLABELLED = "AMBER+STRICT"
@@ -63,18 +65,18 @@ class Renderer:
 
         Args:
             digest: without findings.
-            findings: read slice by slice: only those of one part are in memory.
+            findings: of all parts.
         """
         if digest.delivery.url:
-            whole = msgspec.structs.replace(digest, findings=tuple(findings))
+            whole = msgspec.structs.replace(digest, findings=findings)
             yield whole, self._webhook(whole)
             return
-        size = max(1, digest.delivery.findings_per_mail)
+        size = self._guessed_size(digest, findings)
         while True:
             number = max(1, -(-len(findings) // size))
             first = _part(digest, findings, size, 1, number)
             attachments = self.attachments(first)
-            largest = max((len(each.data) for each in attachments), default=0)
+            largest = _largest(attachments)
             if largest <= digest.delivery.attachment or len(first.findings) <= 1:
                 break
             # What the parts hold is alike, so one measure serves all of them.
@@ -84,9 +86,25 @@ class Renderer:
             part = _part(digest, findings, size, each, number)
             yield part, self._mail(part, self.attachments(part))
 
+    def _guessed_size(self, digest: Digest, findings: Sequence[Finding]) -> int:
+        """Give how many findings a part is to have; where that is many, a sample tells how many the limit allows."""
+        size = max(1, digest.delivery.findings_per_mail)
+        whole = min(size, len(findings))
+        if whole <= _SAMPLE:
+            return size
+        limit = digest.delivery.attachment * _SAMPLE // whole  # a sample is to be zipped where the whole would be
+        delivery = msgspec.structs.replace(digest.delivery, attachment=limit)
+        sample = _part(msgspec.structs.replace(digest, delivery=delivery), findings, _SAMPLE, 1, 1)
+        largest = _largest(self.attachments(sample))
+        return size if largest <= limit else max(1, whole * limit // (largest + 1))
+
+
+def _largest(attachments: Iterable[Attachment]) -> int:
+    return max((len(each.data) for each in attachments), default=0)
+
 
 def _part(digest: Digest, findings: Sequence[Finding], size: int, part: int, parts: int) -> Digest:
-    chosen = tuple(findings[(part - 1) * size : part * size])
+    chosen = findings[(part - 1) * size : part * size]
     return msgspec.structs.replace(digest, findings=chosen, part=part, parts=parts)
 
 
@@ -104,6 +122,7 @@ def digest_of(
     feeds: tuple[Feed, ...] = (),
     text: str = "",
     resend: int = 0,
+    facts: Mapping[str, str] | None = None,
 ) -> Digest:
     """Make the digest of a closed delivery, without its findings, which are read part by part."""
     highest, tlp = _summary(closed.findings)
@@ -125,6 +144,7 @@ def digest_of(
         test=mode == "test",
         text=text,
         resend=resend,
+        facts=dict(facts or {}),
     )
 
 
@@ -148,4 +168,6 @@ def recipients_of(member: Member, delivery: Delivery, mode: Mode, tester: str) -
     """Give who gets a delivery: the tester in mode test, else its endpoint or contacts (in preview, too)."""
     if mode == "test":
         return (tester,)
+    if delivery.customer is not None:
+        return (delivery.customer.mail,)
     return (delivery.url,) if delivery.url else addresses(member, delivery.to)

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from cronsim import CronSim, CronSimError
 
+from ..config.shape import BlackoutEntry
 from .model import Delivery, Hub
 
 IMMEDIATELY = "immediately"
@@ -151,6 +152,12 @@ class Blackout(msgspec.Struct, frozen=True):
     except_urgent: bool = False
 
 
+def window_of(entry: BlackoutEntry) -> dict[str, str]:
+    """Give a window as it is kept."""
+    window = {"from": entry.from_, "until": entry.until}
+    return {**window, "except": entry.except_} if entry.except_ else window
+
+
 def blackouts(windows: Sequence[dict[str, str]], zone: str) -> list[Blackout]:
     """Read windows ``{from, until, except: urgent}``; times without an offset are in *zone*.
 
@@ -198,7 +205,8 @@ def is_due(delivery: Delivery, hub: Hub, owed: Owed, last: datetime | None, now:
     """Tell whether a delivery that owes something is to be closed now.
 
     A scheduled one is due at the first slot after its oldest finding, once, however late; it then waits until the feeds
-    have settled. An immediate one is due as soon as what comes together is there, at most once in its ``group``.
+    have settled. An immediate one is due as soon as what comes together is there (a webhook: at once), at most once in
+    its ``group``.
 
     Args:
         delivery: which.
@@ -210,7 +218,8 @@ def is_due(delivery: Delivery, hub: Hub, owed: Owed, last: datetime | None, now:
     """
     slots = slots_of(delivery)
     if slots is None:
-        together = _since(owed.newest, now) >= GATHER or _since(owed.oldest, now) >= GATHER_MOST
+        # A webhook tells each finding by itself, so there is nothing to gather.
+        together = bool(delivery.url) or _since(owed.newest, now) >= GATHER or _since(owed.oldest, now) >= GATHER_MOST
         return together and (last is None or _since(last, now) >= delivery.group)
     slot = slots.before(now)
     if slot < owed.oldest or (last is not None and slot <= last):

@@ -1,14 +1,19 @@
 """The section ``delivery:`` of a configuration, compiled to a `Hub`."""
 
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from ..clock import Clock
 from ..config.model import Settings
-from ..config.shape import BlackoutEntry, DeliveryEntry
-from ..config.values import resolve_text
+from ..config.shape import DeliveryEntry
+from ..config.values import lookup, resolve_text
 from ..params import seconds
+from .mail.openpgp import OpenPgpSigner
+from .mail.seal import Seal, no_seal
 from .model import Hub
+from .schedule import window_of
 
 
 def hub_of(entry: DeliveryEntry, base: Path) -> Hub:
@@ -42,8 +47,9 @@ def hub_of(entry: DeliveryEntry, base: Path) -> Hub:
         over=entry.approve.over,
         members_at_once=entry.approve.members_at_once,
         mails_per_hour=entry.limits.mails_per_hour,
+        mails_per_contact=entry.limits.mails_per_contact,
         per_domain_per_minute=int(entry.limits.per_domain.removesuffix("/min")),
-        blackout=tuple(_window(window) for window in entry.blackout),
+        blackout=tuple(map(window_of, entry.blackout)),
         operator=entry.operator or "",
         keep_sent=seconds(entry.archive.sent),
         keep_ledger=seconds(entry.archive.ledger),
@@ -56,6 +62,16 @@ def hub(settings: Settings) -> Hub:
     return hub_of(msgspec.convert(settings.delivery.written, DeliveryEntry), Path(settings.base))
 
 
+def seal(settings: Settings, clock: Clock) -> Seal:
+    """Give what seals mails: the signer that the configuration asks for, or one that leaves them as they are."""
+    entry = msgspec.convert(settings.delivery.written, DeliveryEntry).sign
+    if entry is None:
+        return no_seal
+    base = Path(settings.base)
+    password = partial(lookup, entry.password, base) if entry.password else None
+    return OpenPgpSigner(base / Path(entry.key).expanduser(), password, entry.fingerprint, clock)
+
+
 def store_address(settings: Settings) -> str:
     """Give the path or URL of the store.
 
@@ -66,6 +82,9 @@ def store_address(settings: Settings) -> str:
     return resolve_text(address, Path(settings.base))
 
 
-def _window(entry: BlackoutEntry) -> dict[str, str]:
-    window = {"from": entry.from_, "until": entry.until}
-    return {**window, "except": entry.except_} if entry.except_ else window
+def journal_folder(settings: Settings) -> Path | None:
+    """Give the folder of the store's journal, or None if it is the usual one; of a server's database: of this host's note."""
+    if "://" in store_address(settings):
+        return Path(settings.state) / "store"
+    written = settings.delivery.written.get("journal")
+    return Path(settings.base) / Path(written).expanduser() if written else None

@@ -1,11 +1,14 @@
 """The command line: lazy sub-commands and one error boundary."""
 
+import os
 import sys
 from importlib import import_module
 
 import click
 
 from ..errors import CleanbotsError
+
+_WIDEST = 80
 
 COMMANDS: dict[str, str] = {
     "check": "Check a configuration: every mistake, with file, line and column.",
@@ -28,6 +31,8 @@ COMMANDS: dict[str, str] = {
     "failed": "List, show, retry, drop and export failed items.",
     "members": "List, show, check, match and import members.",
     "deliveries": "List, show, approve, stop and repeat deliveries to members.",
+    "backup": "Save what deliveries rest on, while everything runs.",
+    "restore": "Put the store of a backup back, and catch up.",
     "explain": "Tell what became of an event.",
     "update": "Update downloaded data, such as Shadowserver's schema.",
     "schema": "Print a JSON Schema: of the configuration or of events.",
@@ -68,10 +73,21 @@ def cli() -> None:
     """Collect, harmonise, route and deliver reports about abused and vulnerable machines."""
 
 
+def _width() -> int:
+    """Give the width of the help as click finds it by itself, but without `shutil`, which loads all it needs for archives."""
+    try:
+        columns = os.get_terminal_size().columns
+    except OSError:
+        columns = _WIDEST
+    return max(min(columns, _WIDEST) - 2, 50)
+
+
 def main() -> None:
     """Run the command line. Exit codes: 0 fine, 1 found problems, 2 usage; an expected error is one sentence."""
     try:
-        sys.exit(cli.main(standalone_mode=False))  # the code that a command ended with by click's Exit, or None
+        sys.exit(
+            cli.main(standalone_mode=False, terminal_width=_width())
+        )  # the code that a command ended with by click's Exit, or None
     except click.Abort:
         click.echo("stopped", err=True)
         sys.exit(130)

@@ -98,6 +98,6 @@ def _tell_left_over(before: Settings, now: Settings) -> None:
     for bot, events in left.items():
         click.echo(
             f"warning: {events} items wait for {bot}, which is configured no more; they stay where they are: "
-            "'cleanbots rollback' takes them up again",
+            f"'cleanbots queues drain {bot}' lets it finish them, 'cleanbots queues move {bot} BOT' gives them to another",
             err=True,
         )

@@ -1,4 +1,4 @@
-"""``cleanbots queues``: list, peek into, clear and adopt queues."""
+"""``cleanbots queues``: list, peek into, clear and adopt queues; drain or move what is left over."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,13 @@ from .common import config_option, counted, json_option, show
 from .listing_group import ListingGroup
 
 if TYPE_CHECKING:
+    from ..config.model import Settings
     from .installation import Installation
 
 
 @click.group("queues", cls=ListingGroup)
 def command() -> None:
-    """List, peek into and clear queues. Without a sub-command: list."""
+    """List, peek into and clear queues; drain or move what is left over. Without a sub-command: list."""
 
 
 @command.command("list")
@@ -34,7 +35,7 @@ def list_queues(config: Path, as_json: bool, every: bool) -> None:
 
     with Installation(config) as site:
         bots = site.settings.bots
-        depths = site.broker.depths([*bots, *_former(site)])
+        depths = site.broker.depths([*bots, *(queue for queue in site.broker.queues() if queue not in bots)])
         rows = [
             {
                 "queue": queue,
@@ -97,6 +98,51 @@ def clear(config: Path, queue: str, yes: bool) -> None:
     click.echo(f"{counted(removed, 'item')} deleted from {queue}")
 
 
+@command.command("drain")
+@config_option
+@click.argument("queue")
+def drain(config: Path, queue: str) -> None:
+    """Let the bot that QUEUE belonged to work it off, as it was configured last. For queues that are left over.
+
+    What it sends goes to the bots that it sent to then.
+    """
+    from ..clock import SystemClock
+    from ..runtime.leftover import drain as run
+    from ..runtime.stop import Stop
+    from .audit import record
+    from .installation import Installation
+
+    with Installation(config) as site:
+        _left_over(site, queue)
+        before = site.broker.depths([queue])[queue].events
+        former = _former(site, queue)
+        stop = Stop()
+        stop.install()
+        run(site.broker, former, queue, site.host(site.settings), SystemClock(), stop)
+        done = before - site.broker.depths([queue])[queue].events
+        record(site.state, "queues drain", {"queue": queue, "items": done}, site.settings.hash)
+    click.echo(f"{counted(done, 'item')} of {queue} worked off")
+
+
+@command.command("move")
+@config_option
+@click.argument("queue")
+@click.argument("bot")
+def move(config: Path, queue: str, bot: str) -> None:
+    """Give what lies in QUEUE to BOT, which takes it from its own queue. For queues that are left over."""
+    from ..runtime.leftover import move as run
+    from .audit import record
+    from .installation import Installation
+
+    with Installation(config) as site:
+        _left_over(site, queue)
+        moved, stay = run(site.broker, site.settings, queue, bot)
+        record(site.state, "queues move", {"queue": queue, "to": bot, "items": moved}, site.settings.hash)
+    click.echo(f"{counted(moved, 'item')} moved from {queue} to {bot}")
+    if stay:
+        click.echo(f"{counted(stay, 'item')} stay: {queue} had begun with them; 'cleanbots queues drain {queue}'")
+
+
 @command.command("adopt")
 @config_option
 @click.option("--yes", is_flag=True, help="Don't ask.")
@@ -137,19 +183,33 @@ def _clear_held(broker: Broker, queue: str) -> int:
     return removed
 
 
-def _former(site: "Installation") -> list[str]:
-    """Give the bots of former snapshots that are configured no more."""
+def _left_over(site: "Installation", queue: str) -> None:
+    """Refuse what is no queue of a bot that is configured no more."""
+    if queue in site.settings.bots:
+        raise CleanbotsError(
+            f"{queue}: is configured, and its worker takes what lies there; 'cleanbots status' tells more"
+        )
+    _known(site, queue)
+
+
+def _former(site: "Installation", bot: str) -> "Settings":
+    """Give the newest snapshot that knows a bot.
+
+    Raises:
+        CleanbotsError: if none does any more.
+    """
     from ..config import snapshot
 
-    former: dict[str, None] = {}
     for digest in snapshot.history(site.state):
         try:
             settings = snapshot.load(site.state, digest)
         except ConfigError:  # written by an older version, perhaps
             continue
-        if settings is not None and settings.name == site.settings.name:
-            former |= dict.fromkeys(bot for bot in settings.bots if bot not in site.settings.bots)
-    return list(former)
+        if settings is not None and settings.name == site.settings.name and bot in settings.bots:
+            return settings
+    raise CleanbotsError(
+        f"{bot}: no snapshot on this host knows it any more; 'cleanbots queues move {bot} BOT' moves it"
+    )
 
 
 def _first(broker: Broker, queue: str, limit: int) -> list[dict[str, Any]]:

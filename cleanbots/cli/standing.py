@@ -27,7 +27,7 @@ def standing(settings: Settings) -> Deliveries | None:
 
 def _read(settings: Settings) -> Deliveries | None:
     from ..clearinghouse import door
-    from ..clearinghouse.making import UNFINISHED
+    from ..clearinghouse.freezing import UNFINISHED
 
     with opened(settings) as store:
         if store is None:
@@ -37,7 +37,7 @@ def _read(settings: Settings) -> Deliveries | None:
             settings.delivery.mode,
             stopped=sorted(door.stops(store).names),
             held={row.reference: f"{row.member}/{row.delivery}: {row.why}" for row in held},
-            error=f"deliveries wait: {wrong}; 'cleanbots deliveries reconcile'" if (wrong := store.check()) else "",
+            error=f"deliveries wait: {wrong}" if (wrong := store.check()) else "",
         )
 
 
@@ -49,7 +49,7 @@ def opened(settings: Settings) -> Iterator["Store | None"]:
         Retry: if it can't be used for now.
         ConfigError: if it can't be a store, or a newer cleanbots made it.
     """
-    from ..clearinghouse.settings import store_address
+    from ..clearinghouse.settings import journal_folder, store_address
     from ..clearinghouse.store import open_store
     from ..clock import SystemClock
 
@@ -57,7 +57,7 @@ def opened(settings: Settings) -> Iterator["Store | None"]:
     if not _is_there(address):
         yield None
         return
-    store = open_store(address, SystemClock())
+    store = open_store(address, SystemClock(), journal_folder(settings))
     try:
         yield store
     finally:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from ..clock import iso
+from ..broker.protocol import FEEDS
+from ..clock import SystemClock, iso
 from ..config import snapshot
 from ..config.model import Settings
 from ..errors import BrokerUnavailable, CleanbotsError, ConfigError
@@ -43,7 +44,8 @@ def _gather(site: Installation) -> Status:
     counts = _counts(settings, start=processes is None)
     published = (site.state / "snapshots" / "current").stat().st_mtime
     since = iso(datetime.fromtimestamp(int(published), UTC))
-    return assess(settings, site.host(settings), since, supervisor.programs(), processes, counts, standing(settings))
+    host, programs, now = site.host(settings), supervisor.programs(), SystemClock().now()
+    return assess(settings, host, since, programs, processes, counts, standing(settings), now)
 
 
 def _counts(settings: Settings, *, start: bool) -> Counts:
@@ -51,7 +53,10 @@ def _counts(settings: Settings, *, start: bool) -> Counts:
     try:
         broker = broker_of(settings, start=start)
         try:
-            return Counts(broker.statistics(), broker.depths(list(settings.bots)), broker.failed_depths())
+            broker.verify()
+            queues = dict.fromkeys([*settings.bots, *broker.queues()])
+            feeds = {name: last.decode() for name, last in broker.state(FEEDS).items()}
+            return Counts(broker.statistics(), broker.depths(list(queues)), broker.failed_depths(), feeds)
         finally:
             broker.close()
     except BrokerUnavailable as error:

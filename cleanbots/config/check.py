@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -24,8 +23,7 @@ from .rules import apply_rules
 from .shape import ConfigFile
 from .source import Source, load
 
-_SCHEMES = ("redis", "rediss", "unix")
-_FEED_FIELDS = ("provider", "name", "code", "url", "documentation", "accuracy")
+_FEED_FIELDS = ("provider", "name", "code", "url", "documentation", "accuracy", "contact")
 _TIMES = ("every", "time_limit")
 
 
@@ -166,15 +164,14 @@ def _broker(source: Source, address: str) -> None:
     except SecretMissing as error:
         source.find(at, str(error), "set it where cleanbots is started, or correct the reference")
         return
-    try:
-        scheme = urlsplit(address).scheme
-    except ValueError:
-        source.find(at, "the address is no URL", "write redis://HOST:PORT/NUMBER")
+    if address == "embedded":
         return
-    if address != "embedded" and scheme not in _SCHEMES:
-        # The address may have come out of a secret, so it is not shown.
-        text = f"unknown kind of address {scheme!r}" if scheme else "this is no address of a server"
-        source.find(at, text, "write embedded, or a redis://, rediss:// or unix:// URL")
+    from ..broker.address import FORMS, parse  # with all of redis: only where there is something to read
+
+    try:
+        parse(address)
+    except ValueError as error:
+        source.find(at, str(error), FORMS)
 
 
 def _bot(source: Source, draft: Draft, registry: Registry) -> None:

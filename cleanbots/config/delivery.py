@@ -1,6 +1,7 @@
 """Check how members are told, beyond what the schema says: what must be there before anything may leave."""
 
 from datetime import UTC, datetime
+from pathlib import Path as FilePath
 from typing import Any
 
 import msgspec
@@ -40,6 +41,7 @@ def check_delivery(source: Source, registry: Registry, bots: dict[str, Draft]) -
     _door(source, entry)
     _times(source, entry)
     _host(source, entry)
+    _sign(source, entry)
     couriers = entry.get("couriers")
     found = {}
     for name, params in couriers.items() if isinstance(couriers, dict) else ():
@@ -55,12 +57,12 @@ def _recorders(source: Source, bots: dict[str, Draft]) -> None:
         for edge in draft.edges:
             senders.setdefault(edge.target, []).append(edge.sender)
     for draft in bots.values():
-        if draft.entry.get("use") != _RECORDS:
-            continue
-        if "members" not in source.value:
+        use = draft.entry.get("use")
+        if use in (_RECORDS, _DECIDES) and "members" not in source.value:
             hint = "add 'members: members.yaml' at the top"
-            source.find((*draft.at, "use"), "it records for members, and the configuration names none", hint)
-        if (origin := _unmatched(draft.id, bots, senders)) is not None:
+            does = "records for" if use == _RECORDS else "decides about"
+            source.find((*draft.at, "use"), f"it {does} members, and the configuration names none", hint)
+        if use == _RECORDS and (origin := _unmatched(draft.id, bots, senders)) is not None:
             text = f"events of {origin!r} come here without passing {_DECIDES}, so whom they concern is their sender's word"
             source.find(draft.at, text, f"put {_DECIDES} between them", key=True)
 
@@ -120,6 +122,10 @@ def _door(source: Source, entry: dict[str, Any]) -> None:
         source.find(at, f"mode {mode!r} needs a courier, or nothing ever leaves", "add 'couriers: {mail: {…}}'")
     if "members" not in source.value:
         source.find(at, f"mode {mode!r} needs to know the members", "add 'members: members.yaml' at the top")
+    couriers = entry.get("couriers")
+    if "operator" in entry and isinstance(couriers, dict) and couriers and "mail" not in couriers:
+        text = "the operator is told by mail, and no courier takes mail"
+        source.find(("delivery", "operator"), text, "add 'mail: {…}' to 'couriers:', or remove it: the logs tell, too")
     reply_to = entry.get("reply_to")
     if isinstance(reply_to, str) and reply_to.partition("@")[0].replace("-", "").lower() == "noreply":
         source.find(("delivery", "reply_to"), "members answer to this address", "write one that people read")
@@ -161,6 +167,26 @@ def _host(source: Source, entry: dict[str, Any]) -> None:
     if isinstance(host, str) and isinstance(hosts, list) and host not in hosts:
         known = [name for name in hosts if isinstance(name, str)]
         source.find(("delivery", "host"), f"there is no host {host!r}", closest(host, known, "see 'hosts:'"))
+
+
+def _sign(source: Source, entry: dict[str, Any]) -> None:
+    """Mails that are to be signed are held while they can't be, so what is needed is looked for now."""
+    sign = entry.get("sign")
+    if not isinstance(sign, dict):
+        return
+    at: Path = ("delivery", "sign")
+    key, password = sign.get("key"), sign.get("password")
+    if isinstance(key, str) and not (source.base / FilePath(key).expanduser()).is_file():
+        source.find((*at, "key"), f"there is no file {key}", "put the hub's secret key there; no mail leaves unsigned")
+    if not isinstance(password, str) or not password:
+        return
+    if not values.is_reference(password):
+        source.find((*at, "password"), "a secret in plain text", values.HINT)
+        return
+    try:
+        values.lookup(password, source.base)
+    except SecretMissing as error:
+        source.find((*at, "password"), str(error), "set it where cleanbots is started, or correct the reference")
 
 
 def _courier(source: Source, registry: Registry, name: str, params: dict[str, Any]) -> type[Bot[Any]] | None:

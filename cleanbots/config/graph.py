@@ -105,7 +105,8 @@ def groups(
     """Give the bots that each worker hosts, by the name of its first.
 
     A parser or expert joins the worker of its predecessor if that is its only one and a parser or expert too, if
-    neither must stand alone, and if it isn't placed on another host. So a worker's bots form a tree.
+    neither must stand alone, and if it isn't placed on another host. So a worker's bots form a tree. An output joins on the
+    same terms, if nothing else leaves that worker: a stuck output then holds up what waits for itself alone.
 
     Args:
         kinds: bot to kind, upstream first.
@@ -119,18 +120,20 @@ def groups(
             senders[target].append(name)
     head: dict[str, str] = {}
     found: dict[str, list[str]] = {}
-    for name, kind in kinds.items():
+
+    def join(name: str) -> str | None:
         before = senders[name][0] if len(senders[name]) == 1 else None
-        joins = (
-            before is not None
-            and kind in _INNER
-            and kinds[before] in _INNER
-            and name not in alone
-            and before not in alone
-            and (name not in hosts or hosts[name] == hosts.get(head[before]))
-        )
-        head[name] = head[before] if joins and before is not None else name
+        if before is None or kinds[before] not in _INNER or not alone.isdisjoint((name, before)):
+            return None
+        return head[before] if name not in hosts or hosts[name] == hosts.get(head[before]) else None
+
+    for name, kind in kinds.items():
+        head[name] = (join(name) if kind in _INNER else None) or name
         found.setdefault(head[name], []).append(name)
+    for name in [name for name, kind in kinds.items() if kind == "output"]:
+        first = join(name)
+        if first and {target for bot in found[first] for target in receivers[bot]} - set(found[first]) == {name}:
+            found[first] += found.pop(name)
     return found
 
 

@@ -41,6 +41,8 @@ class FeedSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     documentation: str | None = None
     accuracy: float | None = None
     tlp: str | None = None
+    contact: str | None = None
+    disclose: bool | None = None
     share_raw: bool | None = None
     expect: str | None = None
 
@@ -77,7 +79,7 @@ class BotSettings(msgspec.Struct, frozen=True):
     on_error: ErrorPolicy = ErrorPolicy()
     limit: LimitSettings = LimitSettings()
     failed_limit: LimitSettings = LimitSettings(100_000, 64 * 2**20)
-    slice: int = 500
+    slice: int = 1000
     time_limit: float = 300.0
     continuous: bool = False
     line: str = ""

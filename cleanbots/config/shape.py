@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
-from ..params import Duration, Params, Size, Url
+from ..params import Duration, Params, Secret, Size, Url
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
 MAIL_PATTERN = r"^[^@\s<>,;:\"()]+@[^@\s<>,;:\"()]+$"
@@ -65,6 +65,17 @@ class FeedEntry(Params):
         ]
         | None
     ) = None
+    contact: (
+        Annotated[str, Meta(pattern=MAIL_PATTERN, description="The notifier's address, for reports that name it.")]
+        | None
+    ) = None
+    disclose: (
+        Annotated[
+            bool,
+            Meta(description="Whether members may be told who reported, with the contact; else the hub stands for it."),
+        ]
+        | None
+    ) = None
     share_raw: Annotated[bool, Meta(description="Whether original rows may be handed on.")] | None = None
     expect: Annotated[Duration, Meta(description="An alarm is due if nothing comes for so long.")] | None = None
 
@@ -75,7 +86,7 @@ class BotDefaults(Params):
     on_error: ErrorEntry = ErrorEntry()
     limit: LimitEntry = LimitEntry()
     failed_limit: FailedLimitEntry = FailedLimitEntry()
-    slice: Annotated[int, Meta(ge=1, le=100_000, description="How many items a worker takes through at once.")] = 500
+    slice: Annotated[int, Meta(ge=1, le=100_000, description="How many items a worker takes through at once.")] = 1000
     time_limit: Annotated[Duration, Meta(description="After so long in one slice, a worker is ended.")] = "5m"
 
 
@@ -137,6 +148,7 @@ class DeliveryLimitEntry(Params):
     """How fast messages may leave."""
 
     mails_per_hour: Annotated[int, Meta(ge=1, description="Messages of one channel in an hour.")] = 600
+    mails_per_contact: Annotated[int, Meta(ge=1, description="Mails to one address in a day.")] = 100
     per_domain: Annotated[
         str, Meta(pattern=PER_MINUTE_PATTERN, description="Messages to one receiving domain in a minute.")
     ] = "20/min"
@@ -159,6 +171,14 @@ class DeliveryArchiveEntry(Params):
 
     sent: Annotated[Duration, Meta(description="The bytes of messages.")] = "60d"
     ledger: Annotated[Duration, Meta(description="The books, without addresses.")] = "730d"
+
+
+class SignEntry(Params):
+    """How mails are signed (OpenPGP)."""
+
+    key: Annotated[str, Meta(min_length=1, description="The file with the hub's secret key.")]
+    password: Annotated[Secret, Meta(description="The key's password, by reference.")] = ""
+    fingerprint: Annotated[str, Meta(description="What the key's fingerprint must be; any, if empty.")] = ""
 
 
 class DeliveryEntry(Params):
@@ -193,6 +213,15 @@ class DeliveryEntry(Params):
         str,
         Meta(min_length=1, description="Where findings and deliveries are kept: a file, or a postgresql:// URL."),
     ] = "clearinghouse.db"
+    journal: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1, description="Folder of the store's journal, best on another disk; beside it unless said."
+            ),
+        ]
+        | None
+    ) = None
     host: (
         Annotated[Name, Meta(description="On which host the couriers run; the first of 'hosts' unless said.")] | None
     ) = None
@@ -200,6 +229,7 @@ class DeliveryEntry(Params):
         dict[Name, dict[str, Any]],
         Meta(description="Channels that run: name to the parameters of the courier output/NAME."),
     ] = field(default_factory=dict)
+    sign: SignEntry | None = None
     settle: Annotated[Duration, Meta(description="A due digest waits until nothing came for so long …")] = "15m"
     settle_max: Annotated[Duration, Meta(description="… but at most so long.")] = "60m"
     approve: ApproveEntry = ApproveEntry()
@@ -226,8 +256,8 @@ class ConfigFile(Params):
         str,
         Meta(
             min_length=1,
-            description="'embedded', a redis://, rediss:// or unix:// URL, or file:PATH with one; a password by "
-            "${env:NAME} only.",
+            description="'embedded', a redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// URL, or "
+            "file:PATH with one; a password by ${env:NAME} only.",
         ),
     ] = "embedded"
     state: Annotated[

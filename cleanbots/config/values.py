@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
@@ -106,13 +106,14 @@ def resolve_text(url: str, base: FilePath) -> str:
 
 def redact_url(url: str) -> str:
     """Give a URL that may be shown: references stay, a password in plain text becomes ``***``."""
-    password = _literal_password(url)
-    return url.replace(f":{password}@", f":{MASK}@", 1) if password else url
+    for password in _literal_passwords(url):
+        url = url.replace(f":{password}@", f":{MASK}@", 1).replace(f"={password}", f"={MASK}")
+    return url
 
 
 def has_literal_password(url: str) -> bool:
     """Tell whether a URL holds a password in plain text."""
-    return bool(_literal_password(url))
+    return any(True for _ in _literal_passwords(url))
 
 
 def secrets(params: Mapping[str, Any], schema: Schema | type[msgspec.Struct]) -> dict[Path, str]:
@@ -173,9 +174,12 @@ def _read(file: FilePath) -> str:
     return text.rstrip("\r\n")
 
 
-def _literal_password(url: str) -> str:
-    try:
-        password = urlsplit(_ENV.sub("$", url)).password or ""
-    except ValueError:
-        return ""
-    return "" if "$" in password else password
+def _literal_passwords(url: str) -> Iterator[str]:
+    """Give the passwords that stand in a URL as they are: after the user, or as an option (``sentinel_password=``)."""
+    server, _, options = url.partition("://")[2].partition("?")
+    user, at, _ = server.partition("/")[0].rpartition("@")
+    found = [user.partition(":")[2] if at else ""]
+    found += [
+        value for name, _, value in (option.partition("=") for option in options.split("&")) if "password" in name
+    ]
+    return (password for password in found if password and not _ENV.search(password))

@@ -45,6 +45,7 @@ class Subject:
         params: parameters that it works with.
         folder: an empty folder; relative paths start there.
         tables: path of a prefix table to its records by prefix.
+        members: the file of the members, for bots that ask for them.
     """
 
     use: str
@@ -52,11 +53,13 @@ class Subject:
     params: Mapping[str, Any] = field(default_factory=dict)
     folder: Path = Path()
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    members: Path | None = None
 
     def run(self, *items: Any, **changed: Any) -> Result:
         """Run the bot; skips the test if the world is at fault, because then there is nothing to look at."""
         try:
             lent = {"params": self.params, "base": self.folder, "data": self.folder, "tables": self.tables}
+            lent["members"] = self.members
             return run(self.cls, items, **{**lent, **changed})
         except msgspec.ValidationError as error:
             sentence = f"these parameters don't fit: {error}; give some that do as examples={{{self.use!r}: {{…}}}}"
@@ -189,6 +192,7 @@ def tests_for(
     examples: Mapping[str, Mapping[str, Any]] | None = None,  # noqa: PT028  # it makes tests, it is none
     tables: Mapping[str, Mapping[str, Any]] | None = None,  # noqa: PT028
     registry: Registry | None = None,  # noqa: PT028
+    members: Path | None = None,  # noqa: PT028
 ) -> Callable[..., None]:
     """Make the tests of the contract for some bots.
 
@@ -197,6 +201,7 @@ def tests_for(
         examples: name of a bot to parameters that it works with, for those that can't do without.
         tables: path of a prefix table that these parameters name to its records by prefix.
         registry: where the bots come from; by default all that is installed.
+        members: the file of the members, for bots that ask for them.
 
     Returns:
         a test function, parametrised by bot and rule.
@@ -216,7 +221,7 @@ def tests_for(
     @pytest.mark.parametrize("use", names)
     def test_contract(use: str, rule: Rule, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         """The bot keeps the rule."""
-        bot = Subject(use, known.load(use), (examples or {}).get(use, {}), tmp_path, tables or {})
+        bot = Subject(use, known.load(use), (examples or {}).get(use, {}), tmp_path, tables or {}, members)
         if rule is keeps_secrets:
             rule(bot, caplog)
         else:

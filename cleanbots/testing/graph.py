@@ -146,7 +146,12 @@ def _stage(
         clock=clock,
         base=Path(settings.base),
         data=Path(settings.state) / "data",
-        services=MemoryServices(clock, tables=tables, base=Path(settings.base)),
+        services=MemoryServices(
+            clock,
+            tables=tables,
+            base=Path(settings.base),
+            members=Path(settings.members) if settings.members is not None else None,
+        ),
     )
     made = build(registry.load(bot.use), bot.params, context)
     assert isinstance(made, Stage)  # noqa: S101  # the configuration was checked: everything but a collector is one

@@ -83,6 +83,7 @@ def run(
     pages: Mapping[str, Page] | None = None,
     tables: Mapping[str, Mapping[str, Any]] | None = None,
     state: Mapping[str, bytes] | None = None,
+    members: Path | None = None,
 ) -> Result:
     """Run a bot on *items* the way a worker does: open, one batch, item by item if it raised, close.
 
@@ -102,6 +103,7 @@ def run(
         pages: URL to what it answers: a body, an exception, or a function from request headers to a body.
         tables: path of a prefix table to its records by prefix; other paths are opened for real.
         state: what the bot's state holds at the start.
+        members: the file of the members; ``members.yaml`` in *base* if left out.
 
     Returns:
         events, failures, drops, reports: whatever there was.
@@ -111,7 +113,7 @@ def run(
         Retry: (or a connection error) if the world is at fault; a worker would wait.
     """
     clock: Clock = FixedClock(now) if now is not None else SystemClock()
-    services = MemoryServices(clock, pages, tables, state, base=base)
+    services = MemoryServices(clock, pages, tables, state, base=base, members=members)
     made = build(bot, params, Context(clock=clock, base=base, data=data, cursor=cursor, services=services))
     result = Result()
     if isinstance(made, Collector):

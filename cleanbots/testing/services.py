@@ -3,13 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..clock import Clock
 from ..context import Http, Table, Tables
 from ..errors import Retry
 from ..event import Event
 from ..services.tables import TablesService
+
+if TYPE_CHECKING:
+    from ..clearinghouse.members import Registry
 
 Page = bytes | str | Exception | Callable[[Mapping[str, str]], bytes]
 """What a URL answers: a body, an exception to raise, or a function from request headers to a body."""
@@ -64,8 +67,15 @@ class Pages:
         self.pages = dict(pages or {})
         self.asked: list[str] = []
 
-    def get(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int | None = None) -> bytes:
-        """Give the page of *url*.
+    def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        limit: int | None = None,
+        foreign: bool = False,
+    ) -> bytes:
+        """Give the page of *url*, whoever named it.
 
         Raises:
             Retry: if the page is longer than *limit*, or unknown; or whatever the page is, if it is an exception.
@@ -95,6 +105,10 @@ class MemoryTable:
         """Give the record of the longest prefix that holds *address*, or None."""
         wanted = ip_address(address)
         return next((record for network, record in self._records if wanted in network), None)
+
+    def find(self, address: str) -> tuple[Any, int]:
+        """Give what `get` gives; it is taken to hold for this address alone."""
+        return self.get(address), ip_address(address).max_prefixlen
 
 
 class MemoryTables:
@@ -133,6 +147,28 @@ class MemoryRecorder:
         return {"recorded": len(self.events) - before}
 
 
+class MemoryMembers:
+    """A `cleanbots.context.Members` that reads the file once.
+
+    Args:
+        file: of the members.
+        clock: for events without any time.
+    """
+
+    def __init__(self, file: Path, clock: Clock) -> None:
+        self._file = file
+        self._clock = clock
+        self._registry: Registry | None = None
+
+    def get(self) -> "Registry":
+        """Give the members; raises `cleanbots.ConfigError` with all mistakes of the file."""
+        if self._registry is None:
+            from ..clearinghouse.members import Registry
+
+            self._registry = Registry.load(self._file, self._clock)
+        return self._registry
+
+
 class MemoryServices:
     """All that a bot is lent in a test.
 
@@ -142,7 +178,8 @@ class MemoryServices:
         tables: path to a dict of prefix to record.
         state: what the bot's state holds at the start.
         http: what fetches; by default only *pages* are there.
-        base: where relative paths of tables start.
+        base: where relative paths of tables start, and where ``members.yaml`` is.
+        members: the file of the members, if it is another one.
     """
 
     def __init__(
@@ -153,7 +190,9 @@ class MemoryServices:
         state: Mapping[str, bytes] | None = None,
         http: Http | None = None,
         base: Path | None = None,
+        members: Path | None = None,
     ) -> None:
+        self.members = MemoryMembers(members or (base or Path()) / "members.yaml", clock)
         self.cache = MemoryCache(clock)
         self.pages = Pages(pages)
         self.http = self.pages if http is None else http

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from bots.experts.constituency import Constituency, ConstituencyParams
 from cleanbots import Event
 from cleanbots.bot import Context
+from cleanbots.clearinghouse.crew import Alone
 from cleanbots.clearinghouse.equipment import Equipment, Trusted
 from cleanbots.clearinghouse.outbox import Outbox
 from cleanbots.clearinghouse.recorder import Recorder
@@ -19,6 +20,7 @@ from cleanbots.config import snapshot
 from cleanbots.config.check import check
 from cleanbots.plugins import discover
 from cleanbots.services.logs import bot_logger
+from cleanbots.testing.services import MemoryServices
 
 CONFIG = """
 name: hub
@@ -87,11 +89,8 @@ class Hub:
             courier = equipment.courier("mail")
             courier.open()
             outbox = Outbox(
-                equipment.store,
-                equipment.hub,
-                equipment.members,
-                equipment.renderer,
-                Trusted(courier, equipment.base),
+                equipment.kit,
+                Alone(Trusted(courier, equipment.base)),
                 channel="mail",
                 owner="test",
                 clock=self.clock,
@@ -105,7 +104,8 @@ class Hub:
             equipment.close()
 
     def _record(self, equipment: Equipment, addresses: tuple[str, ...]) -> None:
-        context = Context("who", bot_logger("who"), self.clock, self.folder, self.folder / "state" / "data")
+        services = MemoryServices(self.clock, base=self.folder)
+        context = Context("who", bot_logger("who"), self.clock, self.folder, services=services)
         expert, kept = Constituency(ConstituencyParams(), context), Kept()
         expert.open()
         expert.process_batch([self._event(number, each) for number, each in enumerate(addresses, 1)], kept)  # type: ignore[arg-type]
@@ -256,3 +256,32 @@ def test_check_online_asks_couriers(hub):
 
     assert result.exit_code == 1
     assert "delivery.couriers.mail: " in result.stdout
+
+
+def test_check_says_which_channel_lacks_its_courier(hub):
+    """A webhook of a live member needs a courier webhook; in mode preview nothing leaves anyhow."""
+    hook = "{id: hook, channel: webhook, url: 'https://hooks.acme.example/a', secrets: ['${env:HOME}']}"
+    text = MEMBERS.replace("deliveries: [{id: fast", f"deliveries: [{hook}, {{id: fast", 1)
+    (hub.folder / "members.yaml").write_text(text)
+
+    done = hub("check")
+    assert done.exit_code == 1
+    assert "acme/hook goes by channel 'webhook', and no courier serves it" in done.stdout
+    assert "members.yaml:3:" in done.stdout
+
+    hub.config.write_text(CONFIG.replace("mode: live", "mode: preview"))
+    assert hub("check").exit_code == 0
+
+
+def test_hands_answer_in_json_if_asked(hub):
+    """What an operator's script does can be read by it."""
+    hub.tell("198.51.100.77")
+
+    held = json.loads(hub("deliveries", "stop", "--member", "acme", "--json").stdout)
+    started = json.loads(hub("deliveries", "start", "--json").stdout)
+    again = json.loads(hub("deliveries", "resend", "EH-20261120-0001", "--json").stdout)
+
+    assert (held, started) == ({"stopped": "acme"}, {"started": ["acme"]})
+    assert again["messages"] == [
+        {"id": "eh-20261120-0001.p1.r2@hub.example.net", "recipient": "desk@acme.example"},
+    ]

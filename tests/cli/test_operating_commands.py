@@ -247,6 +247,29 @@ def test_a_rollback_takes_up_what_a_removed_bot_left(graph):
     graph.until(lambda: graph.lines() == ["192.0.2.1 first"])
 
 
+@pytest.mark.parametrize(("words", "line"), [(("drain", "out"), "out.txt"), (("move", "out", "other"), "other.txt")])
+def test_what_a_removed_bot_left_can_be_drained_or_moved(graph, words, line):
+    """'queues drain' lets a removed bot finish its queue as it was configured; 'queues move' gives it to another bot."""
+    for name in ("closed", "table"):
+        (graph.folder / name).touch()
+    (graph.folder / "spool" / "a.txt").write_text("192.0.2.1\n192.0.2.2\n")
+    graph("up")
+    graph.until(lambda: graph.bot("out")["queue"] == 2)
+    graph.config.write_text(
+        CONFIG.replace("to: out}", "to: other}").replace("  out: ", "  other: ").replace("out.txt", "other.txt")
+    )
+    graph("reload")
+    (graph.folder / "closed").unlink()
+
+    told = graph("status", code=1)
+    said = graph("queues", *words)
+
+    assert "2 items wait for out, which is configured no more" in told
+    assert said.startswith("2 items")
+    graph.until(lambda: (graph.folder / line).exists() and len((graph.folder / line).read_text().splitlines()) == 2)
+    assert graph.json("queues", "list") == []
+
+
 def test_queues_can_be_peeked_into(graph):
     """Peeking shows the events that wait, and takes nothing away."""
     for name in ("closed", "table"):

@@ -59,6 +59,41 @@ def test_groups_become_workers(write, bots):
     }
 
 
+CHAIN = """\
+bots:
+  fetch: {use: collector/fetch, every: 15m, params: {url: "https://feed.example/"}, to: rows}
+  rows: {use: parser/rows, to: clean}
+  clean: {use: expert/window, to: keep}
+  keep: {use: output/keep}
+"""
+
+
+def test_an_output_joins_the_worker_whose_only_exit_it_is(write, bots):
+    """Nothing else can be held up there; so the events need no queue on their way."""
+    assert settings(write, bots, CHAIN).workers["rows"].bots == ["rows", "clean", "keep"]
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        (
+            "clean: {use: expert/window, to: keep}",
+            "clean: {use: expert/window, to: [keep, more]}\n  more: {use: output/keep}",
+        ),
+        ("rows: {use: parser/rows, to: clean}", "rows: {use: parser/rows, to: [clean, keep]}"),
+        ("keep: {use: output/keep}", "keep: {use: output/keep, isolate: true}"),
+        ("keep: {use: output/keep}", "keep: {use: output/keep, host: b}"),
+        ("clean: {use: expert/window, to", "clean: {use: expert/window, isolate: true, to"),
+    ],
+    ids=["two exits", "two senders", "isolated", "on another host", "behind an isolated bot"],
+)
+def test_other_outputs_stand_alone(write, bots, written, instead):
+    """An output that could hold up another's events, or that was told to, has a worker of its own."""
+    workers = settings(write, bots, HOSTS + CHAIN.replace(written, instead)).workers
+
+    assert workers["keep"].bots == ["keep"]
+
+
 def test_workers_know_their_hosts(write, bots):
     """A worker runs on its bot's host, on the first one by default, or as ``instances`` says."""
     workers = settings(write, bots, HOSTS + BOTS).workers

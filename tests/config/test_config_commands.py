@@ -33,7 +33,7 @@ def test_check_says_what_would_run(config):
     result = run("check", "-c", config)
 
     assert result.exit_code == 0
-    assert result.output == "minimal: fine; 3 bots, 3 workers, 2 edges\n"
+    assert result.output == "minimal: fine; 3 bots, 2 workers, 2 edges\n"
 
 
 def test_check_prints_each_mistake_and_fails(config):

@@ -51,10 +51,11 @@ def test_nothing_is_recorded_that_was_not_matched_here(found, old, new):
 
 
 def test_recording_needs_members(found):
-    """Without a file of members nobody can be told."""
-    (problem,) = found(GRAPH.replace("members: members.yaml\n", ""))
+    """Without a file of members nobody can be matched, and nobody told."""
+    problems = found(GRAPH.replace("members: members.yaml\n", ""))
 
-    assert "bots.record.use: it records for members" in problem
+    assert ["it decides about members" in problems[0], "it records for members" in problems[1]] == [True, True]
+    assert len(problems) == 2
 
 
 @pytest.mark.parametrize(

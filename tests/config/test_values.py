@@ -100,4 +100,7 @@ def test_only_a_literal_password_is_masked_in_an_address():
     """A password in plain text is told from a reference to one."""
     assert values.redact_url("redis://me:secret@h.example/0") == "redis://me:***@h.example/0"
     assert values.redact_url("redis://me:${env:PW}@h.example/0") == "redis://me:${env:PW}@h.example/0"
+    assert values.redact_url("redis+sentinel://me:one@[::1],h/m?sentinel_password=two") == (
+        "redis+sentinel://me:***@[::1],h/m?sentinel_password=***"
+    )
     assert values.redact_url("redis://${env:ME}:${env:PW}@h.example/0") == "redis://${env:ME}:${env:PW}@h.example/0"

@@ -13,7 +13,6 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES: dict[str, dict[str, object]] = {
     "collector/file": {"path": "in"},
     "expert/asn": {"database": "asn.mmdb"},
-    "expert/constituency": {"members": str(data_path("config", "examples", "members.yaml"))},
     "expert/filter": {"rules": {"scans": 'classification.type == "scanner"'}},
     "expert/geoip": {"database": "city.mmdb"},
     "expert/set": {"assign": {"malware.name": "example"}},
@@ -28,7 +27,7 @@ TABLES = {
     "city.mmdb": {"192.0.2.0/24": {"country": {"iso_code": "NL"}}},
 }
 
-test_contract = compliance.tests_for("bots.", EXAMPLES, TABLES)
+test_contract = compliance.tests_for("bots.", EXAMPLES, TABLES, members=data_path("config", "examples", "members.yaml"))
 
 NAMES = discover().names()
 

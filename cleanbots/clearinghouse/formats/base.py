@@ -3,11 +3,11 @@
 import logging
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from ..model import Attachment, Digest, Finding
-from .finding import may_leave, order
+from .finding import may_leave
 from .parcel import Parcel
 
 _log = logging.getLogger("cleanbots.clearinghouse.formats")
@@ -32,14 +32,19 @@ class Format(ABC):
         counted, never bent. A digest without anything to say in this format has no attachment.
         """
 
-    def findings(self, digest: Digest) -> list[Finding]:
-        """Give the findings by state, severity and address, without those whose label forbids this delivery.
+    def findings(self, digest: Digest) -> Iterator[Finding]:
+        """Walk through the findings in the digest's order, without those whose label forbids this delivery.
 
-        Those were filtered when they were recorded; a format that iterates over this can't undo it.
+        Those were filtered when they were recorded; a format that iterates over this can't undo it. There may be more
+        than fit into memory.
         """
-        findings = list(releasable(digest))
-        findings.sort(key=order)
-        return findings
+        withheld = 0
+        for finding in digest.findings:
+            if may_leave(digest, finding):
+                yield finding
+            else:
+                withheld += 1
+        _tell_withheld(digest, withheld)
 
 
 class RowFormat(Format):
@@ -59,10 +64,9 @@ class RowFormat(Format):
         """Give one file with a row for each finding."""
         limit = digest.delivery.attachment if self.zips else sys.maxsize
         parcel = Parcel(self.file_name(digest), self.content_type, limit, digest.frozen)
-        findings = self.findings(digest)
         rows = 0
         parcel.write(self.head(digest))
-        for row in self.rows(digest, findings):
+        for row in self.rows(digest, self.findings(digest)):
             if row:
                 parcel.write(row)
                 rows += 1
@@ -87,11 +91,17 @@ def file_name(digest: Digest, suffix: str) -> str:
     return f"{digest.reference}{part}{suffix}"
 
 
-def releasable(digest: Digest) -> tuple[Finding, ...]:
+def releasable(digest: Digest) -> Sequence[Finding]:
     """Give the findings whose label allows this delivery; whatever else was to leave is a mistake, and is logged."""
-    findings = tuple(finding for finding in digest.findings if may_leave(digest, finding))
-    if withheld := len(digest.findings) - len(findings):
+    withheld = sum(not may_leave(digest, finding) for finding in digest.findings)
+    _tell_withheld(digest, withheld)
+    if not withheld:
+        return digest.findings
+    return tuple(finding for finding in digest.findings if may_leave(digest, finding))
+
+
+def _tell_withheld(digest: Digest, number: int) -> None:
+    if number:
         _log.error(
-            "%s: %d finding(s) above the delivery's TLP were to leave and are withheld", digest.reference, withheld
+            "%s: %d finding(s) above the delivery's TLP were to leave and are withheld", digest.reference, number
         )
-    return findings

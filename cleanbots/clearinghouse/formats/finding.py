@@ -1,6 +1,5 @@
 """The finding object: what ``jsonl`` writes a line of and what a webhook sends, the same in both."""
 
-from ipaddress import ip_address
 from typing import Any
 
 from ..model import Digest, Finding
@@ -10,8 +9,6 @@ from .titles import title
 STATES = ("new", "back", "still", "gone")
 SEVERITIES = ("critical", "high", "medium", "low", "info", "undefined")
 
-_STATE_RANK = {state: rank for rank, state in enumerate(STATES)}
-_SEVERITY_RANK = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 _TLP_RANK = {label: rank for rank, label in enumerate(("CLEAR", "GREEN", "AMBER", "AMBER+STRICT", "RED"))}
 _STRICT = "AMBER+STRICT"
 
@@ -123,19 +120,3 @@ def may_leave(digest: Digest, finding: Finding) -> bool:
     rank = _TLP_RANK[tlp(finding)]
     ceiling = "AMBER" if finding.match.role == "relay" else _STRICT
     return rank <= min(_TLP_RANK[ceiling], _TLP_RANK.get(digest.delivery.tlp, _TLP_RANK["CLEAR"]))
-
-
-def order(finding: Finding) -> tuple[int, int, int, int, str]:
-    """Give the key by which rows are sorted: state, severity, address (v4 first, by number), id."""
-    get = finding.event.get
-    severity = _SEVERITY_RANK.get(get("severity", ""), len(SEVERITIES))
-    return _STATE_RANK[finding.state], severity, *_number(get("source.ip", "")), finding.id
-
-
-def _number(address: str) -> tuple[int, int]:
-    """Give version and number of an address; what is none comes last."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return 9, 0
-    return parsed.version, int(parsed)

@@ -88,15 +88,20 @@ class Table:
         self.rows += 1
 
 
+def gather(tables: dict[str, Table], finding: Finding) -> None:
+    """Add a finding's original, if it has one, to the table of its header; rows without one are under ""."""
+    if finding.original:
+        header, row, _ = split(finding.original)
+        if header not in tables:
+            tables[header] = Table(header)
+        tables[header].add(row)
+
+
 def tables(findings: Iterable[Finding]) -> dict[str, Table]:
     """Gather the originals of findings by their headers; rows without one are under ""."""
     found: dict[str, Table] = {}
     for finding in findings:
-        if finding.original:
-            header, row, _ = split(finding.original)
-            if header not in found:
-                found[header] = Table(header)
-            found[header].add(row)
+        gather(found, finding)
     return found
 
 

@@ -1,7 +1,7 @@
 """Shadowserver's own files, for whatever a member runs that reads Shadowserver's mails (AbuseIO, scripts)."""
 
 import re
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from ..model import Attachment, Digest, Finding
 from . import originals
@@ -24,15 +24,29 @@ class Shadowserver(Format):
 
     def render(self, digest: Digest) -> list[Attachment]:
         """Give one zip for each report type, and a further one where the columns of a type changed."""
-        kinds: dict[str, list[Finding]] = {}
+        kinds: dict[str, _Kind] = {}
         for finding in self.findings(digest):
-            if kind := _kind(finding):
-                kinds.setdefault(kind, []).append(finding)
+            if name := _kind(finding):
+                kinds.setdefault(name, _Kind({}, set())).add(finding)
         return [
-            _file(digest, f"{_day(digest, findings)}-{kind}-{_id(digest, number)}-asn.csv", table)
-            for kind, findings in sorted(kinds.items())
-            for number, table in enumerate(_tables(findings), 1)
+            _file(digest, f"{_day(digest, kind.reports)}-{name}-{_id(digest, number)}-asn.csv", table)
+            for name, kind in sorted(kinds.items())
+            for number, table in enumerate(kind.with_header(), 1)
         ]
+
+
+class _Kind(NamedTuple):
+    """The original rows of a report type, and the names of the reports that they are from."""
+
+    tables: dict[str, originals.Table]
+    reports: set[str]
+
+    def add(self, finding: Finding) -> None:
+        originals.gather(self.tables, finding)
+        self.reports.add(finding.report)
+
+    def with_header(self) -> list[originals.Table]:
+        return [table for header, table in self.tables.items() if header]
 
 
 def _kind(finding: Finding) -> str:
@@ -45,13 +59,9 @@ def _kind(finding: Finding) -> str:
     return kind if _TYPE.fullmatch(kind) else ""
 
 
-def _tables(findings: list[Finding]) -> list[originals.Table]:
-    return [table for header, table in originals.tables(findings).items() if header]
-
-
-def _day(digest: Digest, findings: list[Finding]) -> str:
+def _day(digest: Digest, reports: set[str]) -> str:
     """Give the day of the newest report, or of the digest if the reports' names don't tell."""
-    days = {named[1] for report in {each.report for each in findings} if (named := _REPORT.fullmatch(report))}
+    days = {named[1] for report in reports if (named := _REPORT.fullmatch(report))}
     return max(days, default=digest.frozen[:10])
 
 

@@ -23,7 +23,7 @@ _ADDRESSES = 3
 _CLAIMS = 8
 _KINDS = 20
 _FLOORS: Final = (13, 9)
-_LEFT_OUT: Final = ("filter", "too_old", "tlp", "inventory", "except")
+_LEFT_OUT: Final = ("filter", "too_old", "tlp", "inventory", "except", "customer")
 _COUNTED: Final = "repeat"
 
 
@@ -83,10 +83,24 @@ def top(telling: Telling) -> Iterator[Block]:
         yield Banner("; ".join(marks), label)
         yield from diverted(telling)
         label = ""
-    role = next((each.role for each in digest.member.contacts.values() if each.mail in digest.recipients), "abuse")
-    to = words(f"to_{role if role in _ROLES else 'escalation'}", member=digest.member.name)
+    to = _addressed(telling)
     yield Banner(to, label) if label else Paragraph(to)
     yield from reference(telling)
+    yield from in_whose_name(telling)
+
+
+def _addressed(telling: Telling) -> str:
+    digest, words = telling.digest, telling.words
+    if customer := digest.delivery.customer:
+        return words("to_customer", ref=customer.ref, member=digest.member.name)
+    role = next((each.role for each in digest.member.contacts.values() if each.mail in digest.recipients), "abuse")
+    return words(f"to_{role if role in _ROLES else 'escalation'}", member=digest.member.name)
+
+
+def in_whose_name(telling: Telling) -> Iterator[Block]:
+    """Tell a customer who asked for this."""
+    if telling.digest.delivery.customer:
+        yield Paragraph(telling.words("for_customer", member=telling.digest.member.name), apart=True)
 
 
 def reference(telling: Telling) -> Iterator[Block]:
@@ -107,6 +121,8 @@ def diverted(telling: Telling) -> Iterator[Block]:
 
 
 def _mails(digest: Digest) -> list[str]:
+    if digest.delivery.customer:
+        return [digest.delivery.customer.mail]
     contacts = digest.member.contacts
     return [contacts[each].mail for each in digest.delivery.to if each in contacts and contacts[each].mail]
 
@@ -141,8 +157,10 @@ def _left_out(telling: Telling) -> list[str]:
     """Say how many were left out and why; what only repeats is among those still there."""
     suppressed, words = telling.digest.suppressed, telling.words
     age = words.span(telling.digest.delivery.max_age)
-    known = [words.count(f"left_{why}", suppressed[why], age=age) for why in _LEFT_OUT if suppressed.get(why)]
-    others = [why for why in suppressed if why not in _LEFT_OUT and why != _COUNTED and suppressed[why]]
+    # A customer has no filter: what the member's leaves out is nothing to tell it.
+    told = {why for why in suppressed if suppressed[why] and not (why == "filter" and telling.digest.delivery.customer)}
+    known = [words.count(f"left_{why}", suppressed[why], age=age) for why in _LEFT_OUT if why in told]
+    others = told - {*_LEFT_OUT, _COUNTED}
     return known + [words.count("left_other", suppressed[why], reason=why) for why in sorted(others)]
 
 
@@ -227,7 +245,9 @@ def _shared(telling: Telling, group: Group) -> Iterator[Block]:
     else:
         named = words("and", first=", ".join(shown[:-1]), last=shown[-1]) if len(shown) > 1 else shown[0]
     key = "shared" if len(group.shared) == 1 else "shared_many"
-    yield Labelled(words("note"), words(key, addresses=named))
+    customer = telling.digest.delivery.customer is not None
+    who = words("told_by", member=telling.digest.member.name) if customer else words("told_by_you")
+    yield Labelled(words("note"), words(key, addresses=named, who=who))
 
 
 def _after(telling: Telling) -> Iterator[Block]:
@@ -298,6 +318,11 @@ def why(telling: Telling) -> Iterator[Block]:
     yield Heading(words("why"))
     told = [(claim(by, value), _since(telling, since)) for (_, by, value, since), _ in claims.most_common()]
     member = digest.member.id
+    if customer := digest.delivery.customer:
+        named = ", ".join(value for value, _ in told[:_CLAIMS])
+        sentence = words("why_customer", claims=named, member=digest.member.name, ref=customer.ref)
+        yield Paragraph(f"{sentence} {words('not_yours')}", 2)
+        return
     if len(told) == 1:
         key = "why_one_name" if next(iter(claims))[0] == "name" else "why_one"
         sentence = words(key, claim=told[0][0], member=member, since=told[0][1])
@@ -366,11 +391,17 @@ def sources(telling: Telling) -> Iterator[Block]:
         yield Labelled(one_line(feed.provider), words(f"feed_{health}", last=last), width=min(width, 24))
 
 
+def answers(digest: Digest) -> str:
+    """Give who reads replies: the hub, or the member in whose name a customer is told."""
+    customer = digest.delivery.customer
+    return (customer.desk if customer else "") or digest.hub.reply_to or digest.hub.mail
+
+
 def closing(telling: Telling) -> Iterator[Block]:
     """Say who reads replies, how far the mail may be shared, how long it is kept."""
     hub, words, digest = telling.digest.hub, telling.words, telling.digest
-    contact = hub.reply_to or hub.mail
-    if hub.phone:
+    contact = answers(digest)
+    if hub.phone and digest.delivery.customer is None:
         contact = words("contact_phone", mail=contact, phone=hub.phone)
     yield Paragraph(f"{words('replies', contact=contact)} {words('changes')}", apart=True)
     share = words(f"share_{digest.tlp}") if f"share_{digest.tlp}" in words.phrases else words("share_AMBER+STRICT")

@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import quote
 
 from ..model import Attachment, Digest
-from .body import Telling
+from .body import Telling, answers
 from .moments import moment, zone
 from .safe import ascii_line, mail_address, one_line, token
 
@@ -66,7 +66,7 @@ def headers(telling: Telling, subject: str) -> Iterator[tuple[str, str | tuple[A
     """Give a mail's headers in order; every text is one clean line."""
     digest = telling.digest
     hub, member = digest.hub, digest.member
-    reply = mail_address(hub.reply_to or hub.mail)
+    reply = mail_address(answers(digest))
     yield "Date", format_datetime(moment(digest.frozen).astimezone(zone(digest.delivery.timezone)))
     yield "From", (Address(one_line(hub.name), addr_spec=mail_address(hub.mail)),)
     yield "To", tuple(Address(addr_spec=mail_address(each)) for each in digest.recipients)
@@ -81,7 +81,7 @@ def headers(telling: Telling, subject: str) -> Iterator[tuple[str, str | tuple[A
     domain = token(hub.domain)
     if digest.kind in _LISTS:
         yield "List-Id", f"Findings for members <findings.{domain}>"
-        yield "List-Unsubscribe", f"<mailto:{reply}?subject={quote(f'pause {ascii_line(member.id)}', safe='')}>"
+        yield "List-Unsubscribe", f"<mailto:{reply}?subject={quote(f'pause {_whom(digest)}', safe='')}>"
     yield "X-Cleanbots-Hub", f"{domain}; hop=1"
     yield "X-Cleanbots-Reference", f"{ascii_line(digest.reference)}; part={digest.part}/{digest.parts}"
     yield "X-Cleanbots-Member", f"{ascii_line(member.id)}; delivery={ascii_line(digest.delivery.id)}"
@@ -90,6 +90,11 @@ def headers(telling: Telling, subject: str) -> Iterator[tuple[str, str | tuple[A
     yield "X-Cleanbots-TLP", f"TLP:{digest.tlp}"
     if digest.test:
         yield "X-Cleanbots-Mode", "test"
+
+
+def _whom(digest: Digest) -> str:
+    customer = digest.delivery.customer
+    return ascii_line(customer.ref if customer else digest.member.id)
 
 
 def _refers(digest: Digest) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from ..model import Digest, Finding
+from ..model import Finding
 from . import asset
 from .blocks import Banner, Block, Commands, Entry, Heading, Labelled, Paragraph, Row, Rule, Table
 from .body import (
@@ -14,6 +14,7 @@ from .body import (
     closing,
     digest_body,
     diverted,
+    in_whose_name,
     meant_for,
     sources,
     still_counted,
@@ -59,6 +60,7 @@ def _urgent(telling: Telling) -> Iterator[Block]:
     yield from diverted(telling)
     alone = words("finding", id=digest.findings[0].id) if len(digest.findings) == 1 else ""
     yield Banner(words("reference", reference=digest.reference), alone)
+    yield from in_whose_name(telling)
     for finding in digest.findings[:SHOWN]:
         yield from _urgent_finding(telling, finding)
     if len(digest.findings) > SHOWN:
@@ -174,19 +176,6 @@ def _correction(telling: Telling) -> Iterator[Block]:
     yield from closing(telling)
 
 
-def _facts(digest: Digest, subject: str) -> Mapping[str, str]:
-    """Give a digest's facts, or what its text says: the *subject*, then ``since …`` and ``last answer: …``."""
-    if digest.facts:
-        return digest.facts
-    first, *others = [one_line(line) for line in digest.text.splitlines()] or [""]
-    facts = {subject: first}
-    for line in others:
-        for start, name in (("since ", "since"), ("last answer:", "answer")):
-            if line.startswith(start):
-                facts[name] = line.removeprefix(start).strip()
-    return facts
-
-
 def _when(telling: Telling, text: str) -> str:
     """Write a fact that should be a canonical time; anything else stays as it is."""
     try:
@@ -196,7 +185,7 @@ def _when(telling: Telling, text: str) -> str:
 
 
 def _dead_endpoint(telling: Telling) -> Iterator[Block]:
-    words, digest, facts = telling.words, telling.digest, _facts(telling.digest, "url")
+    words, digest, facts = telling.words, telling.digest, telling.digest.facts
     delivery = one_line(facts.get("delivery", digest.delivery.id))
     told = {
         "host": defanged(facts.get("url", "").partition("://")[2].partition("/")[0]),
@@ -216,7 +205,7 @@ def _dead_endpoint(telling: Telling) -> Iterator[Block]:
 
 
 def _dead_contact(telling: Telling) -> Iterator[Block]:
-    words, facts = telling.words, _facts(telling.digest, "address")
+    words, facts = telling.words, telling.digest.facts
     since = _when(telling, facts.get("since", ""))
     intro = "dead-contact_intro_since" if since else "dead-contact_intro"
     yield from top(telling)

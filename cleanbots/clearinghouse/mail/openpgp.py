@@ -1,11 +1,13 @@
 """Sign mails with OpenPGP (RFC 3156); the only module that knows pysequoia, the extra ``pgp``."""
 
 import re
+from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...clock import Clock, SystemClock
+from ...errors import CleanbotsError
 from .seal import SealError
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ class OpenPgpSigner:
 
     Args:
         key: a file with the secret key, armored or not.
-        password: of the key, or None.
+        password: gives that of the key, or None; what it raises holds the mail.
         fingerprint: what the key's fingerprint must be, or "" to take any.
         clock: tells whether the key has expired.
     """
@@ -30,12 +32,16 @@ class OpenPgpSigner:
     conceals = False
 
     def __init__(
-        self, key: Path, password: str | None = None, fingerprint: str = "", clock: Clock | None = None
+        self, key: Path, password: Callable[[], str] | None = None, fingerprint: str = "", clock: Clock | None = None
     ) -> None:
         self._key = key
         self._password = password
         self._fingerprint = fingerprint.replace(" ", "").lower()
         self._clock = clock or SystemClock()
+
+    def probe(self) -> None:
+        """See whether mails can be signed now; raises `SealError` with the reason if not."""
+        self._sign(b"probe\r\n")
 
     def __call__(self, message: bytes, recipient: str) -> bytes:
         """Sign one message; see `Seal`."""
@@ -71,15 +77,22 @@ class OpenPgpSigner:
             from pysequoia import Sig, SignatureMode, Tsk, sign
         except ImportError:
             raise SealError("mails can't be signed: pysequoia is not installed; install cleanbots[pgp]") from None
+        password = self._secret()
         try:
             key = Tsk.from_bytes(self._read())
             self._check(key.extract_certificate())
-            signature = sign(key.signer(self._password), part, mode=SignatureMode.DETACHED)
+            signature = sign(key.signer(password), part, mode=SignatureMode.DETACHED)
             digest = str(Sig.from_bytes(signature).hash_algorithm).rpartition(".")[2].lower()
         except RuntimeError as error:  # pysequoia's errors have no class of their own, and carry a stack trace
             reason = str(error).partition("\n")[0]
             raise SealError(f"{self._key}: can't sign with this key: {reason}; give a valid secret key") from None
         return signature, b"pgp-" + digest.replace("_", "-").encode()
+
+    def _secret(self) -> str | None:
+        try:
+            return self._password() if self._password is not None else None
+        except CleanbotsError as error:
+            raise SealError(f"{self._key}: the key's password can't be had: {error}") from None
 
     def _read(self) -> bytes:
         try:

@@ -13,7 +13,7 @@ from .envelope import compose, envelope_sender, headers, message_id
 from .moments import Moments, moment, zone
 from .notices import body
 from .safe import mail_address
-from .seal import Seal, no_seal
+from .seal import Seal, SealError, no_seal
 from .subject import subject
 from .summary import summarise
 from .words import languages
@@ -56,10 +56,19 @@ def render_mail(
             id=message_id(digest),
             recipient=recipient,
             sender=envelope_sender(digest, place, recipient, key),
-            data=seal(whole, recipient),
+            data=_sealed(digest, whole, recipient, seal),
         )
         for place, recipient in enumerate(recipients, 1)
     ]
+
+
+def _sealed(digest: Digest, whole: bytes, recipient: str, seal: Seal) -> bytes:
+    try:
+        return seal(whole, recipient)
+    except SealError:
+        if digest.kind != "operator":
+            raise
+        return whole  # the operator must hear that nothing can be sealed; this mail tells no finding
 
 
 def _tellings(digest: Digest, attachments: Sequence[Attachment]) -> list[Telling]:

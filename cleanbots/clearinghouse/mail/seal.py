@@ -15,6 +15,10 @@ class Seal(Protocol):
     conceals: bool
     """Whether the body is unreadable on the way; then the subject names no address."""
 
+    def probe(self) -> None:
+        """See whether messages can be sealed now; raises `SealError` with the reason if not."""
+        ...
+
     def __call__(self, message: bytes, recipient: str) -> bytes:
         """Seal one message.
 
@@ -30,6 +34,9 @@ class Seal(Protocol):
 
 class _NoSeal:
     conceals = False
+
+    def probe(self) -> None:
+        pass
 
     def __call__(self, message: bytes, recipient: str) -> bytes:
         return message

@@ -23,6 +23,11 @@ PHRASES: Final[dict[str, str]] = {
     "to_abuse": "To: abuse desk of {member}",
     "to_security": "To: security team of {member}",
     "to_escalation": "To: {member}",
+    "to_customer": "To: customer {ref} of {member}",
+    "for_customer": (
+        "{member} has asked us to tell you, too, what we hear about the part of its network that you administer. "
+        "Your reply goes to them."
+    ),
     "reference": "Reference: {reference}",
     "part": " (part {part} of {parts})",
     "period": "period until {until}",
@@ -49,6 +54,8 @@ PHRASES: Final[dict[str, str]] = {
     "left_inventory_one": "1 from an inventory list",
     "left_except": "{number} that were reported separately",
     "left_except_one": "1 that was reported separately",
+    "left_customer": "{number} that went to your customer only",
+    "left_customer_one": "1 that went to your customer only",
     "left_other": "{number} for another reason ({reason})",
     "left_other_one": "1 for another reason ({reason})",
     # lists
@@ -61,8 +68,10 @@ PHRASES: Final[dict[str, str]] = {
     "note": "Note:",
     "source_port": "source port {port}",
     "customer": "customer {ref}",
-    "shared": "{addresses} is a shared address (as you told us). Use the source port and the second.",
-    "shared_many": "{addresses} are shared addresses (as you told us). Use the source port and the second.",
+    "told_by_you": "as you told us",
+    "told_by": "as {member} told us",
+    "shared": "{addresses} is a shared address ({who}). Use the source port and the second.",
+    "shared_many": "{addresses} are shared addresses ({who}). Use the source port and the second.",
     "and": "{first} and {last}",
     "and_more": "{first} and {number} more",
     "more_rows": "and {number} more",
@@ -86,6 +95,7 @@ PHRASES: Final[dict[str, str]] = {
     "why_one": "All addresses are in {claim}, which you registered ({member}{since}).",
     "why_one_name": "All names are below {claim}, which you registered ({member}{since}).",
     "why_many": "All findings are within what you registered ({member}):",
+    "why_customer": "All addresses are in {claims} of {member}, in the part that you administer ({ref}).",
     "why_since": ", since {since}",
     "why_claim": "{claim}{since}",
     "why_more": "and {number} more, see the column matched in the attachment",
@@ -206,7 +216,7 @@ PHRASES: Final[dict[str, str]] = {
     "dead-contact_heading": "One of your addresses takes no more mail",
     "dead-contact_intro": "Mail to {address} is refused.",
     "dead-contact_intro_since": "Mail to {address} is refused since {since}.",
-    "dead-contact_answer": "The answer was:",
+    "dead-contact_answer": "The answer was: {answer}",
     "dead-contact_do": (
         "You get this mail because you are named as a contact too. Would you tell us which address it should be? Until "
         "then notices go to the other addresses."

@@ -22,6 +22,11 @@ PHRASES: Final[dict[str, str]] = {
     "to_abuse": "Aan: abusedesk van {member}",
     "to_security": "Aan: securityteam van {member}",
     "to_escalation": "Aan: {member}",
+    "to_customer": "Aan: klant {ref} van {member}",
+    "for_customer": (
+        "{member} heeft ons gevraagd ook u te melden wat wij horen over het deel van zijn netwerk dat u beheert. "
+        "Uw antwoord gaat naar hen."
+    ),
     "reference": "Kenmerk: {reference}",
     "part": " (deel {part} van {parts})",
     "period": "periode t/m {until}",
@@ -48,6 +53,8 @@ PHRASES: Final[dict[str, str]] = {
     "left_inventory_one": "1 uit een inventarislijst",
     "left_except": "{number} die apart zijn gemeld",
     "left_except_one": "1 die apart is gemeld",
+    "left_customer": "{number} die alleen naar uw klant zijn gegaan",
+    "left_customer_one": "1 die alleen naar uw klant is gegaan",
     "left_other": "{number} om een andere reden ({reason})",
     "left_other_one": "1 om een andere reden ({reason})",
     # lists
@@ -60,8 +67,10 @@ PHRASES: Final[dict[str, str]] = {
     "note": "Let op:",
     "source_port": "bronpoort {port}",
     "customer": "klant {ref}",
-    "shared": "{addresses} is een gedeeld adres (uw opgave). Gebruik de bronpoort en de seconde.",
-    "shared_many": "{addresses} zijn gedeelde adressen (uw opgave). Gebruik de bronpoort en de seconde.",
+    "told_by_you": "uw opgave",
+    "told_by": "opgave van {member}",
+    "shared": "{addresses} is een gedeeld adres ({who}). Gebruik de bronpoort en de seconde.",
+    "shared_many": "{addresses} zijn gedeelde adressen ({who}). Gebruik de bronpoort en de seconde.",
     "and": "{first} en {last}",
     "and_more": "{first} en nog {number}",
     "more_rows": "en nog {number}",
@@ -85,6 +94,7 @@ PHRASES: Final[dict[str, str]] = {
     "why_one": "Alle adressen vallen in {claim}, dat u heeft opgegeven ({member}{since}).",
     "why_one_name": "Alle namen vallen onder {claim}, dat u heeft opgegeven ({member}{since}).",
     "why_many": "Alle bevindingen vallen onder wat u heeft opgegeven ({member}):",
+    "why_customer": "Alle adressen vallen in {claims} van {member}, in het deel dat u beheert ({ref}).",
     "why_since": ", sinds {since}",
     "why_claim": "{claim}{since}",
     "why_more": "en nog {number}, zie de kolom matched in de bijlage",
@@ -205,7 +215,7 @@ PHRASES: Final[dict[str, str]] = {
     "dead-contact_heading": "Een adres van u neemt geen mail meer aan",
     "dead-contact_intro": "Mail aan {address} wordt geweigerd.",
     "dead-contact_intro_since": "Mail aan {address} wordt geweigerd sinds {since}.",
-    "dead-contact_answer": "Het antwoord was:",
+    "dead-contact_answer": "Het antwoord was: {answer}",
     "dead-contact_do": (
         "U krijgt deze mail omdat u ook als contact bent opgegeven. Wilt u laten weten welk adres het moet worden? Tot "
         "die tijd gaan meldingen naar de andere adressen."

@@ -1,6 +1,7 @@
 """Addresses, prefixes and names as claims and events write them, and which of them are nobody's."""
 
 import re
+from bisect import bisect_left
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
 
@@ -87,17 +88,24 @@ def block(text: str) -> Block:
     return Block(family, bits << (WIDTH[family] - length), length)
 
 
-_SPECIAL = [(block(text), reason) for text, reason in SPECIAL.items()]
+def _sorted_special(family: int) -> tuple[list[int], list[tuple[Block, str]]]:
+    """Give the special-purpose prefixes of a family, which don't overlap, in order, and the ends of all."""
+    found = sorted((block(text), reason) for text, reason in SPECIAL.items())
+    mine = [(prefix, reason) for prefix, reason in found if prefix.family == family]
+    return [prefix.end for prefix, _ in mine], mine
+
+
+_SPECIAL = {family: _sorted_special(family) for family in (V4, V6)}
 
 
 def special(wanted: Block) -> str:
     """Tell why nobody can hold *wanted*, or "" if somebody can: it lies in a special-purpose prefix, or holds one."""
-    for prefix, reason in _SPECIAL:
-        if prefix.covers(wanted):
-            return f"lies in {prefix}, {reason}"
-        if wanted.covers(prefix):
-            return f"holds {prefix}, {reason}"
-    return ""
+    ends, prefixes = _SPECIAL[wanted.family]
+    place = bisect_left(ends, wanted.start)  # the first that ends within it or behind it
+    if place == len(ends) or prefixes[place][0].start > wanted.end:
+        return ""
+    prefix, reason = prefixes[place]
+    return f"{'lies in' if prefix.covers(wanted) else 'holds'} {prefix}, {reason}"
 
 
 def locate(text: str) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from ...errors import shorten
 from ...harmonization.network import fqdn, suffix
 from .addresses import WIDEST, Block, block, mail_address, reserved_asn, special
 from .shape import ClaimEntry, CustomerEntry, GuardEntry, MemberEntry, NetworkEntry
-from .table import ALWAYS, CLAIM, CUSTOMER, EXCLUDE, GUARD, NEVER, NOBODY, SHARED, Builder, Detail
+from .table import ALWAYS, CLAIM, CUSTOMER, EXCLUDE, GUARD, NEVER, NOBODY, SHARED, Builder, Detail, Row
 
 MAX_LIST_BYTES = 256 * 2**20
 _MOST_OF_A_LIST = 100
@@ -103,12 +103,12 @@ class Claims:
             return [where]
         return self._listed((*at, "list"), network, number, row)
 
-    def _listed(self, at: Where, network: NetworkEntry, number: int, row: tuple[int, ...]) -> list[Block]:
+    def _listed(self, at: Where, network: NetworkEntry, number: int, row: Row) -> list[Block]:
         """Take the prefixes of a list: one a line, ``#`` begins a comment."""
         path = self._source.base / Path(network.list or "").expanduser()
         content = self._content(at, path)
         name = str(path)
-        days, detail = (row[2], row[3]), self._detail(network)
+        first = self.builder.row(number, CLAIM, (name, 0), (row.since, row.until), self._detail(network))
         held: list[Block] = []
         mistakes = 0
         for line, text in enumerate(content.decode("utf-8", "replace").splitlines(), start=1):
@@ -126,7 +126,7 @@ class Claims:
                     self._source.findings.append(Finding(name, line, 1, reason, "correct or remove the line"))
                 continue
             held.append(where)
-            self.builder.network(where, self.builder.row(number, CLAIM, (name, line), days, detail))
+            self.builder.network(where, first._replace(line=line))
         if mistakes > _MOST_OF_A_LIST:
             self._source.find(at, f"{mistakes} lines of {name} are wrong", f"the first {_MOST_OF_A_LIST} are listed")
         return held
@@ -186,7 +186,7 @@ class Claims:
             return
         self._source.find(at, f"{where} lies in none of the member's networks", "claim the network around it first")
 
-    def _row(self, at: Where, number: int, entry: MemberEntry, claim: ClaimEntry) -> tuple[int, ...]:
+    def _row(self, at: Where, number: int, entry: MemberEntry, claim: ClaimEntry) -> Row:
         since = day(self._source, (*at, "since"), claim.since, ALWAYS)
         until = day(self._source, (*at, "until"), claim.until, NEVER)
         if since >= until:

@@ -18,6 +18,7 @@ from ...harmonization import harmonise
 from ...harmonization.taxonomy import rsit
 from ...params import seconds, size
 from ..model import Contact, Delivery, Member
+from ..schedule import blackouts, window_of
 from .addresses import mail_address
 from .check_claims import day
 from .shape import CalendarEntry, ContactEntry, DeliveryEntry, InlineContact, Manner, MemberEntry
@@ -93,6 +94,7 @@ class People:
             paused_until=entry.paused_until or "",
             contacts=contacts,
             deliveries=deliveries,
+            customers=self._customers(at, entry),
             asns=tuple(system.asn for system in entry.resources.asns),
             place=f"{place.file}:{place.line}",
         )
@@ -107,6 +109,26 @@ class People:
                 self._source.find(here, "neither 'mail' nor 'phone'", "add 'mail: name@example.org'")
             day(self._source, (*here, "confirmed"), contact.confirmed, ALWAYS)
             found[contact.id] = self._contact(here, contact)
+        return found
+
+    def _customers(self, at: Where, entry: MemberEntry) -> dict[str, str]:
+        """Give the customers that may be told; a reference is one customer's, as its ledger is known by it."""
+        found: dict[str, str] = {}
+        known: set[str] = set()
+        if all(customer.share == "member" for customer in entry.customers):
+            return found
+        for number, customer in enumerate(entry.customers):
+            try:
+                address = mail_address(customer.contact or "")
+            except ValueError:
+                continue  # without an address, or said where the block is checked
+            if found.get(customer.ref, address) != address:
+                text = f"{customer.ref!r} has another contact above"
+                hint = "give each customer its own reference; what one was told, the other must not be"
+                self._source.find((*at, "customers", number, "ref"), text, hint)
+            if address not in known:
+                known.add(address)
+                found[customer.ref] = address
         return found
 
     def _contact(self, at: Where, entry: ContactEntry) -> Contact:
@@ -148,6 +170,13 @@ class People:
                 compile_expression(entry.filter)
             except CleanbotsError as error:
                 source.find((*at, "filter"), str(error), "'cleanbots fields' lists the fields")
+        for number, window in enumerate(entry.blackout):
+            try:
+                blackouts([window_of(window)], "UTC")
+            except ValueError as error:
+                source.find(
+                    (*at, "blackout", number), str(error), "write {from: 2026-12-24T16:00, until: 2026-12-27T00:00}"
+                )
         closed: tuple[str, ...] = ()
         if entry.calendar is not None:
             if entry.calendar not in self._calendars:
@@ -173,6 +202,7 @@ class People:
             empty=entry.empty,
             group=seconds(entry.group) if entry.group is not None else group,
             robot=entry.robot,
+            blackout=tuple(map(window_of, entry.blackout)),
             url=entry.url or "",
             secrets=tuple(entry.secrets),
             events=tuple(entry.events),

@@ -66,17 +66,22 @@ class Registry:
         """Decide; events with the same question have the same answer."""
         return self._matcher.answer(question)
 
-    def still_holds(self, fields: Mapping[str, Any], match: Match, now: date | datetime) -> bool:
-        """Tell whether a match of an event would be made *now*, too: same member, no weaker role, same customers told.
+    def still_holds(self, fields: Mapping[str, Any], match: Match, now: date | datetime, customer: str = "") -> bool:
+        """Tell whether a match of an event would be made *now*, too: same member, no weaker role.
 
         A member that left, a claim that ended or was taken out, a holder that is new in between: all say no, unless the
         member is concerned by its name as well: it is told by the better of its two matches, so either keeps it told.
+
+        Args:
+            fields: the event's.
+            match: that was made.
+            now: the time.
+            customer: address of a customer who must still be told, too.
         """
         asset: Asset = "destination" if "victim" in match.reason else "source"
         for found in self.match(fields, now, asset=asset).matches:
             if found.member == match.member:
-                told = match.customer_contact, match.other_contacts
-                same = not any(told) or told == (found.customer_contact, found.other_contacts)
-                if same and _STRENGTH.index(found.role) <= _STRENGTH.index(match.role):
+                told = not customer or customer in (found.customer_contact, *found.other_contacts)
+                if told and _STRENGTH.index(found.role) <= _STRENGTH.index(match.role):
                     return True
         return False

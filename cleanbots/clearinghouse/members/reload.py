@@ -203,8 +203,9 @@ class RegistryFile:
     def _examined(self, watch: list[str]) -> Signature:
         """Give the signature of the files; none if one is so fresh that it must be looked at again."""
         found = _signature(watch)
-        newest = max((changed for _, _, changed, _ in found), default=0)
-        return [] if newest > self._clock.now().timestamp() * 10**9 - _FRESH else found
+        now = self._clock.now().timestamp() * 10**9
+        # A time that lies ahead (another host's clock) is not fresh: the next change will have another one.
+        return [] if any(abs(now - changed) < _FRESH for _, _, changed, _ in found) else found
 
 
 def current(folder: Path) -> State:

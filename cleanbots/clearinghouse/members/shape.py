@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from ...config.shape import BlackoutEntry
 from ...params import Duration, Params, Secret, Size
 from ..model import Language, MemberState
 
@@ -160,6 +161,9 @@ class DeliveryEntry(Manner):
     )
     group: Annotated[Duration, Meta(description="How long an immediate delivery gathers findings.")] | None = None
     robot: Annotated[bool, Meta(description="Whether mails are marked as automatic.")] = True
+    blackout: Annotated[list[BlackoutEntry], Meta(description="When nothing of it is delivered.")] = field(
+        default_factory=list
+    )
     url: Annotated[str, Meta(min_length=1, description="The webhook's endpoint.")] | None = None
     secrets: Annotated[list[Secret], Meta(description="Signing secrets, newest first.")] = field(default_factory=list)
     events: Annotated[list[Line], Meta(description="Types that the webhook wants; none: all.")] = field(

@@ -17,7 +17,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -216,6 +216,18 @@ class Table:
         return f"{self.side.files[self.file[row]]}:{self.line[row]}"
 
 
+class Row(NamedTuple):
+    """The columns of a claim: numbers of its member and kind, days, file and line, number of its detail."""
+
+    member: int
+    kind: int
+    since: int
+    until: int
+    file: int
+    line: int
+    detail: int
+
+
 class Builder:
     """Takes claims in any order and makes the bytes of a table of them."""
 
@@ -232,17 +244,17 @@ class Builder:
         """Count the rows."""
         return len(self._columns["member"])
 
-    def network(self, where: Block, row: tuple[int, ...]) -> None:
+    def network(self, where: Block, row: Row) -> None:
         """Add a claim of a prefix; *row* is what `row` gave."""
         # The key sorts as (start, length) do, and holds both.
         self._keys[where.family].append(where.start << 8 | where.length)
         self._rows[where.family].append(self._add(row))
 
-    def asn(self, number: int, row: tuple[int, ...]) -> None:
+    def asn(self, number: int, row: Row) -> None:
         """Add a claim of an autonomous system."""
         self._asns.setdefault(str(number), []).append(self._add(row))
 
-    def name(self, suffix: str, row: tuple[int, ...]) -> None:
+    def name(self, suffix: str, row: Row) -> None:
         """Add a claim of a domain."""
         self._names.setdefault(suffix, []).append(self._add(row))
 
@@ -253,7 +265,7 @@ class Builder:
         place: tuple[str, int],
         days: tuple[int, int] = (ALWAYS, NEVER),
         detail: Detail | None = None,
-    ) -> tuple[int, ...]:
+    ) -> Row:
         """Give the columns of a claim.
 
         Args:
@@ -265,7 +277,7 @@ class Builder:
         """
         number = 0 if detail is None else self._details.setdefault(detail, len(self._details))
         file = self._files.setdefault(place[0], len(self._files))
-        return member, kind, *days, file, place[1], number
+        return Row(member, kind, *days, file, place[1], number)
 
     def bytes(self, version: str, members: Iterable[Member], digests: list[str], watch: list[str]) -> bytes:
         """Make the table."""
@@ -293,7 +305,7 @@ class Builder:
         )
         return _assembled(side, sections)
 
-    def _add(self, row: tuple[int, ...]) -> int:
+    def _add(self, row: Row) -> int:
         for column, value in zip(self._columns.values(), row, strict=True):
             column.append(value)
         return len(self) - 1

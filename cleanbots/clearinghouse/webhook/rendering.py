@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ..formats.finding import finding_object, may_leave, utc
-from ..model import Delivery, Digest, Finding, Message
+from ..model import STATES, Delivery, Digest, Finding, FindingState, Message
 
 PAGE_FINDINGS = 100
 PAGE_BYTES = 256 * 2**10
@@ -47,9 +47,11 @@ def render_webhook(digest: Digest) -> list[Message]:
     ]
 
 
-def tells_still(delivery: Delivery) -> bool:
-    """Tell whether a listed finding that is *still* there makes a message of a delivery: its ``events`` decide."""
-    return not delivery.events or _paged(delivery) or "finding.still" in delivery.events
+def tells(delivery: Delivery) -> frozenset[FindingState]:
+    """Give the states in which a listed finding makes a message of a delivery: its ``events`` decide."""
+    if not delivery.events or _paged(delivery):
+        return frozenset(STATES)
+    return frozenset(state for state in STATES if f"finding.{state}" in delivery.events)
 
 
 def webhook_id(event_id: str) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import random
 import ssl
 import threading
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -134,6 +135,7 @@ class Mail:
         options: what followed the sender in MAIL.
         told: whether the client was told so.
         connection: number of the connection, from 1.
+        at: when, in seconds of the monotonic clock.
     """
 
     id: str
@@ -143,6 +145,7 @@ class Mail:
     options: str = ""
     told: bool = True
     connection: int = 0
+    at: float = field(default_factory=time.monotonic, compare=False)
 
 
 class SmtpServer(Server):
@@ -155,6 +158,7 @@ class SmtpServer(Server):
         extensions: announced after EHLO.
         starttls: offer it with these certificates.
         users: name to password for AUTH PLAIN.
+        hangs: recipients after whom it says nothing more.
     """
 
     def __init__(
@@ -166,10 +170,12 @@ class SmtpServer(Server):
         extensions: Iterable[str] = ("SIZE 10485760", "8BITMIME", "SMTPUTF8"),
         starttls: ssl.SSLContext | None = None,
         users: Mapping[str, str] | None = None,
+        hangs: Iterable[str] = (),
         tls: ssl.SSLContext | None = None,
     ) -> None:
         super().__init__(tls)
         self.accepted: list[Mail] = []
+        self.hangs = frozenset(hangs)
         self.commands: list[str] = []
         self.refused: list[str] = []
         self._shares = shares or Shares()
@@ -304,6 +310,7 @@ class _SmtpTalk:
 
     async def _rcpt(self, command: str) -> None:
         recipient = command.partition(":<")[2].partition(">")[0]
+        await self._act(HANG if recipient in self._server.hangs else "")
         if self._server.doomed(recipient):
             self._server.refused.append(recipient)
             await self._say("550 5.1.1 no such mailbox")
@@ -349,6 +356,7 @@ class Request:
         headers: by lower-case name.
         status: what it was answered; 0 if nothing.
         connection: number of the connection, from 1.
+        at: when, in seconds of the monotonic clock.
     """
 
     method: str
@@ -357,6 +365,7 @@ class Request:
     body: bytes = field(repr=False)
     status: int = 0
     connection: int = 0
+    at: float = field(default_factory=time.monotonic, compare=False)
 
     @property
     def id(self) -> str:

@@ -40,6 +40,16 @@ RUN: dict[str, tuple[str, str, str]] = {
             "process.exit(good ? 0 : 1);\n"
         ),
     ),
+    "go": (
+        "go",
+        "go",
+        (
+            "func main() {\n"
+            "\tbody, _ := os.ReadFile(os.Args[5])\n"
+            "\tnow, _ := strconv.ParseInt(os.Args[6], 10, 64)\n"
+            "\tif !verify(os.Args[1], os.Args[2], os.Args[3], os.Args[4], body, now) {\n\t\tos.Exit(1)\n\t}\n}\n"
+        ),
+    ),
     "php": (
         "php",
         "php",
@@ -51,7 +61,14 @@ RUN: dict[str, tuple[str, str, str]] = {
 
 def example(language: str) -> str:
     (code,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-    return ("<?php\n" if language == "php" else "") + code
+    return {"php": "<?php\n", "go": 'package main\n\nimport "os"\n\n'}.get(language, "") + code
+
+
+def _built(script: Path) -> Path:
+    """Compile an example: ``go run`` gives another exit code than the program."""
+    made = script.with_suffix("")
+    subprocess.run([shutil.which("go") or "go", "build", "-o", made, script], check=True, timeout=300)
+    return made
 
 
 def test_the_published_vector():
@@ -84,9 +101,12 @@ def test_examples_of_the_documentation_verify(language, signatures, body, late, 
     script, file = tmp_path / f"verify.{suffix}", tmp_path / "body"
     script.write_text(example(language) + end)
     file.write_bytes(body)
+    command = [program, script]
+    if language == "go":
+        command = [_built(script)]
 
     arguments = [SECRET, IDENTIFIER, str(TIMESTAMP), signatures, file, str(TIMESTAMP + late)]
-    done = subprocess.run([program, script, *arguments], capture_output=True, check=False, timeout=60)
+    done = subprocess.run([*command, *arguments], capture_output=True, check=False, timeout=60)
 
     assert (done.returncode, done.stderr) == (0 if good else 1, b"")
 

@@ -6,7 +6,18 @@ from typing import Any
 
 import msgspec
 
-from cleanbots.clearinghouse.model import Attachment, Contact, Delivery, Digest, Feed, Finding, Hub, Match, Member
+from cleanbots.clearinghouse.model import (
+    Attachment,
+    Contact,
+    Customer,
+    Delivery,
+    Digest,
+    Feed,
+    Finding,
+    Hub,
+    Match,
+    Member,
+)
 
 HUB = Hub(
     mode="live",
@@ -118,6 +129,7 @@ PHISHING = finding(
     feed__provider="OpenPhish",
     time__source="2026-11-20T04:40:00+00:00",
 )
+CUSTOMER = Customer(ref="c-4711", mail="security@klant.example", desk="abuse@voorbeeldhost.example")
 FEEDS = (
     Feed(provider="Shadowserver", last="2026-11-20T05:41:22+00:00"),
     Feed(provider="DIVD", last="2026-11-12T08:00:00+00:00", health="late"),
@@ -229,3 +241,11 @@ def golden() -> Iterator[tuple[str, Digest]]:
         recipients = (HUB.test_to or "csirt-test@hub.example.net",)
         yield f"digest-in-test-mode.{language}", digest_of("digest", language, test=True, recipients=recipients)
         yield f"digest-sent-again.{language}", digest_of("digest", language, resend=1)
+        yield f"digest-to-customer.{language}", to_customer(language)
+
+
+def to_customer(language: str) -> Digest:
+    """Give the sample digest of a member's customer."""
+    sample = digest_of("digest", language, recipients=(CUSTOMER.mail,), findings=FINDINGS[2:4], highest="high")
+    delivery = msgspec.structs.replace(sample.delivery, id=f"daily/{CUSTOMER.ref}", to=(), customer=CUSTOMER)
+    return msgspec.structs.replace(sample, delivery=delivery, still={}, elsewhere=(), feeds=())

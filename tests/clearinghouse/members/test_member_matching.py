@@ -234,12 +234,14 @@ def test_nested_customers(tmp_path):
 
 
 def test_customer_that_changed_is_not_told(tmp_path):
-    """A match whose customer has another contact by now does not hold any more."""
+    """A customer who is told no more of an address now is not told what was seen before; the member still is."""
     event = {"source.ip": "198.51.100.100", "time.source": SEEN, "tlp": "AMBER"}
     before = world(tmp_path).match(event).matches[0]
     after = registry(tmp_path, member("p", "198.51.100.0/25", customers=[{**K, "contact": "other@k.example"}]))
 
-    assert not after.still_holds(event, before, date(2026, 11, 20))
+    assert after.still_holds(event, before, date(2026, 11, 20))
+    assert not after.still_holds(event, before, date(2026, 11, 20), K["contact"])
+    assert after.still_holds(event, before, date(2026, 11, 20), "other@k.example")
 
 
 def test_shared_address_is_marked(tmp_path):

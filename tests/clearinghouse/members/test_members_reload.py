@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from members_world import member, roles, write_members
 
-from cleanbots.clearinghouse.members import RegistryFile, current
+from cleanbots.clearinghouse.members import RegistryFile, check, current, reload
 from cleanbots.clock import FixedClock
 from cleanbots.errors import Retry
 
@@ -214,6 +214,25 @@ def test_nobody_waits_while_another_compiles(world):
     with (world.folder / "compiled" / "lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert reader.get().version == before
+    world.later()
+
+    assert reader.get().version != before
+
+
+def test_a_file_from_a_host_whose_clock_is_ahead_is_read_once(world, monkeypatch):
+    """A time that lies ahead doesn't let the file be checked again with every look; a change is still seen."""
+    world.write(*MANY)
+    os.utime(world.path, (3_000_000_000, 3_000_000_000))
+    reader = world.open()
+    before = reader.get().version
+    looks = []
+    monkeypatch.setattr(reload, "check", lambda *args, **kwargs: looks.append(1) or check(*args, **kwargs))
+
+    for _ in range(3):
+        world.later()
+        reader.get()
+    assert not looks
+    world.write(*MANY[:29], {**MANY[29], "name": "New name"})
     world.later()
 
     assert reader.get().version != before

@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 
+from cleanbots.clearinghouse.crew import Alone
 from cleanbots.clearinghouse.findings import finding_id
 from cleanbots.clearinghouse.handling import Handling
+from cleanbots.clearinghouse.kit import Kit
 from cleanbots.clearinghouse.mail import render_mail
 from cleanbots.clearinghouse.members import Registry
 from cleanbots.clearinghouse.model import Hub
@@ -118,9 +120,20 @@ class World:
         **fields: Any,
     ) -> str:
         """Record an event for a delivery, and *also* for others, now; give its id."""
-        number = next(self._numbers)
-        event = {
-            "id": f"r{number:06d}-1",
+        event = self.event(address, urgent=urgent, **fields)
+        assert self.registry is not None
+        match = next(match for match in self.registry.match(event).matches if match.member == member)
+        rows = [
+            Recorded(event=event, finding=finding_id(event), member=member, delivery=name, match=match, urgent=urgent)
+            for name in (delivery, *also)
+        ]
+        self.store.record(rows, self.clock.now())
+        return event["id"]
+
+    def event(self, address: str = "198.51.100.7", *, urgent: bool = False, **fields: Any) -> dict[str, Any]:
+        """Give an event that was seen now."""
+        return {
+            "id": f"r{next(self._numbers):06d}-1",
             "source.ip": address,
             "source.port": 6379,
             "protocol.transport": "tcp",
@@ -136,14 +149,6 @@ class World:
             **({"priority": "urgent"} if urgent else {}),
             **{name.replace("__", "."): value for name, value in fields.items()},
         }
-        assert self.registry is not None
-        match = next(match for match in self.registry.match(event).matches if match.member == member)
-        rows = [
-            Recorded(event=event, finding=finding_id(event), member=member, delivery=name, match=match, urgent=urgent)
-            for name in (delivery, *also)
-        ]
-        self.store.record(rows, self.clock.now())
-        return event["id"]
 
     # -- when
 
@@ -160,18 +165,13 @@ class World:
     def renderer(self) -> Renderer:
         return Renderer(lambda name: self.plugins.formats.load(name)(), render_mail, render_webhook)
 
+    def kit(self, **changes: Any) -> Kit:
+        given: dict[str, Any] = {"store": self.store, "renderer": self.renderer(), **changes}
+        return Kit(hub=self.hub, members=lambda: self.registry, **given)  # type: ignore[arg-type,return-value]
+
     def outbox(self, channel: str = "mail", owner: str = "one", **changes: Any) -> Outbox:
-        given: dict[str, Any] = {"courier": self.postman, "renderer": self.renderer(), "store": self.store, **changes}
-        return Outbox(
-            given["store"],
-            self.hub,
-            lambda: self.registry,  # type: ignore[arg-type,return-value]
-            given["renderer"],
-            given["courier"],
-            channel=channel,
-            owner=owner,
-            clock=self.clock,
-        )
+        courier = changes.pop("courier", self.postman)
+        return Outbox(self.kit(**changes), Alone(courier), channel=channel, owner=owner, clock=self.clock)
 
     def step(self, channel: str = "mail") -> Step:
         """One step of the outbox of a channel, a look for what is due included."""
@@ -195,7 +195,7 @@ class World:
             self.pass_(minutes=minutes)
 
     def handling(self) -> Handling:
-        return Handling(self.store, self.hub, lambda: self.registry, self.renderer(), "tester")  # type: ignore[arg-type,return-value]
+        return Handling(self.kit(), "tester")
 
     def references(self, **choice: Any) -> list[str]:
         return [row.reference for row in self.store.rows(**choice)]

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from outbox_world import ACCEPTED
+from outbox_world import ACCEPTED, REFUSED
 
 from cleanbots.clearinghouse.store.protocol import Store
 
@@ -94,6 +94,40 @@ def test_a_crash_around_the_hand_over_repeats_the_same_mail(world, when):
 
     assert world.postman.given == frozen
     assert taken in ([], frozen)
+
+
+@pytest.mark.parametrize(
+    ("method", "after", "skip"),
+    [
+        ("freeze", False, 1),
+        ("freeze", True, 1),
+        ("freeze", True, 2),
+        *(("attempt", after, 0) for after in (False, True)),
+    ],
+)
+def test_a_crash_around_a_refusal_forgets_nobody_who_is_told_instead(world, method, after, skip):
+    """Killed before, while or after the fallback's parts are made: the fallback gets all of them, each once."""
+    contacts = [{"id": name, "mail": f"{name}@acme.example"} for name in ("desk", "boss")]
+    world.member(contacts=contacts, fallback=["boss"], member={"limits": {"findings_per_mail": 2}})
+    world.postman.answers = lambda m: REFUSED if m.recipient == "desk@acme.example" else ACCEPTED
+    for number in range(3):
+        world.record(f"198.51.100.{number}")
+    world.at("2026-11-20T07:00")
+    box = world.outbox(store=Fragile(world.store, method, after=after, skip=skip))
+
+    try:
+        for _ in range(10):
+            world.pass_(seconds=6)
+            box.step()
+    except Crash:
+        world.restart()
+    world.run(hours=3)
+
+    parts = [m.id for m in world.postman.given if m.recipient == "boss@acme.example" and ".p" in m.id]
+    (row,) = [row for row in world.store.rows(member="acme") if row.kind == "baseline"]
+    told = {m["id"] for m in row.messages if m["recipient"] == "boss@acme.example"}
+    assert len(told) == 2
+    assert sorted(id_ for id_ in parts if id_ in told) == sorted(told)
 
 
 def test_a_held_digest_stays_held_after_a_crash_while_it_was_rendered(world):

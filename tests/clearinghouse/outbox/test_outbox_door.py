@@ -254,3 +254,90 @@ def test_a_fresh_installation_reaches_nobody_by_itself(world, long_form):
     world.postman.answers = lambda _: door.stop(world.store) and ACCEPTED
     world.run(hours=2, minutes=10)
     assert len(world.postman.given) == 1
+
+
+def test_a_blackout_of_one_delivery_is_read_from_the_members(world):
+    """What members.yaml says of one delivery holds it, and no other."""
+    window = {"from": "2026-11-20T00:00", "until": "2026-11-21T12:00"}
+    world.member(blackout=[window])
+    world.record()
+
+    world.run(hours=26)
+    assert not world.postman.given
+
+    world.run(hours=26)
+    assert world.postman.recipients == ["desk@acme.example"]
+
+
+def test_a_preview_tells_what_would_be_held(world):
+    """The guards speak before anything is made: first delivery, growth, size."""
+    world.hub = world.replace(approve_first=True, over=3)
+    world.member()
+    world.record()
+    handling = world.handling()
+    (found,) = handling.preview("acme", "", world.clock.now())
+    assert found.hold == "first delivery to this member"
+
+    handling.approve_member("acme", world.clock.now())
+    (found,) = handling.preview("acme", "", world.clock.now())
+    assert found.hold == ""
+    for host in range(1, 5):
+        world.record(f"198.51.100.{host}")
+    (found,) = handling.preview("acme", "", world.clock.now())
+    assert found.hold == "5 new findings (more than 3)"
+
+
+def test_what_no_courier_serves_stays_owed_and_is_told(world):
+    """Findings for a channel without a courier don't vanish: the books have them, and the operator hears of it daily."""
+    world.member(channel="fax")
+    world.record()
+    outbox = world.outbox(channels=frozenset({"mail", "webhook"}))
+    world.at("2026-11-20T07:00")
+
+    for _ in range(3):
+        outbox.step()
+        world.pass_(seconds=10)
+
+    (message,) = world.postman.given
+    assert message.recipient == "operator@hub.example.net"
+    assert b"no courier serves its channel 'fax'" in message.data.replace(b"=\r\n", b"").replace(b"\r\n", b" ")
+    (book,) = world.store.balance()["deliveries"]
+    assert book["owed"] == 1
+
+
+def test_where_no_courier_takes_mail_the_log_alone_tells(world, caplog):
+    """A hub with webhooks only makes no mails that could never leave."""
+    world.hub = world.replace(approve_first=True)
+    world.member(channel="fax")
+    world.record()
+    world.at("2026-11-20T07:00")
+
+    world.outbox("fax", channels=frozenset({"fax"})).step()
+
+    assert not [row for row in world.store.rows() if row.kind == "operator"]
+    assert "is held: first delivery to this member" in caplog.text
+
+
+def test_one_address_gets_so_many_mails_a_day(world):
+    """A brake for each contact, which a restart doesn't release; others of the same delivery are not held up by it."""
+    world.hub = world.replace(mails_per_contact=2)
+    contacts = [{"id": "desk", "mail": "desk@acme.example"}, {"id": "noc", "mail": "noc@acme.example"}]
+    fast = {
+        "to": ["desk", "noc"],
+        "format": ["text"],
+        "when": "immediately",
+        "group": "1s",
+        "limits": {"mails_per_day": 99},
+    }
+    late = {**fast, "id": "late", "to": ["desk"], "filter": "source.port == 1"}
+    world.member(contacts=contacts, member={"deliveries": [{**fast, "id": "fast"}, late]})
+    world.record("198.51.100.1", delivery="late")
+    world.run(hours=1)
+    for host in (2, 3):
+        world.record(f"198.51.100.{host}", delivery="fast")
+        world.run(hours=1)
+        world.restart()
+
+    assert (len(world.postman.to("desk@acme.example")), len(world.postman.to("noc@acme.example"))) == (2, 2)
+    world.run(hours=23)
+    assert len(world.postman.to("desk@acme.example")) == 3

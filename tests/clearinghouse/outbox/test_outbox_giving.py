@@ -265,16 +265,44 @@ def test_a_webhook_that_wants_no_still_is_not_told_of_it_in_vain(world):
     assert [message.id for message in world.postman.given][1:] == ["r000000-1"]
 
 
-def test_a_delivery_without_messages_is_concluded_with_a_reason(world):
-    """Findings of which an endpoint wants no event leave nothing behind that would wait for ever, or for approval."""
+def test_what_an_endpoint_wants_no_event_of_is_counted(world):
+    """Findings in a state that an endpoint doesn't want make no delivery that would wait for ever, or for approval."""
     world.hub = world.replace(approve_first=True)
     world.member(member={"deliveries": [{**HOOK, "events": ["finding.back"], "secrets": ["file:secret"]}]})
     world.record(delivery="hook")
 
     world.run(hours=1, channel="webhook")
 
-    (row,) = (row for row in world.store.rows(member="acme") if row.kind != "test")
-    assert (row.state, row.messages) == ("given", [])
-    assert "no message" in row.why
-    assert not world.store.rows(member="operator")
-    assert not world.store.rows(state="frozen")
+    assert not [row for row in world.store.rows() if row.kind != "test"]
+    (book,) = (book for book in world.store.balance()["deliveries"] if book["delivery"] == "hook")
+    assert (book["mentioned"], book["still"], book["owed"]) == (0, 1, 0)
+
+
+def test_what_is_back_is_told_to_an_endpoint_that_wants_only_that(world):
+    """A finding that was not told as new is told when it is back."""
+    world.member(member={"deliveries": [{**HOOK, "events": ["finding.back"], "secrets": ["file:secret"]}]})
+    for _ in range(2):
+        world.record(delivery="hook")
+        world.run(hours=1, channel="webhook")
+        world.pass_(days=20)
+
+    (row,) = (row for row in world.store.rows() if row.kind != "test")
+    assert (row.state, row.counts["back"]) == ("given", 1)
+
+
+def test_who_is_woken_delivers_at_once(world):
+    """Between two looks at everything, a finding for an immediate webhook leaves with the next step after a wake-up."""
+    _hooked(world, group="0s")
+    box = world.outbox("webhook")
+    world.record(delivery="hook")
+    for _ in range(4):  # the ping, which the endpoint answers, then the finding
+        world.pass_(seconds=10)
+        box.step()
+    given = len(world.postman.given)
+    world.record("198.51.100.8", delivery="hook")
+
+    box.step()
+    assert len(world.postman.given) == given
+    box.wake()
+    box.step()
+    assert len(world.postman.given) == given + 1

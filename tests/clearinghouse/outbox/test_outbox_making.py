@@ -277,7 +277,7 @@ def test_only_the_holder_of_the_lease_works(world):
     assert "one sends" in second.step().shut
     assert not world.references()
 
-    world.pass_(seconds=100)
+    world.pass_(seconds=400)
     assert second.step().made
     assert "two sends" in first.step().shut
 
@@ -321,6 +321,10 @@ def test_immediate_deliveries_are_looked_for_alone_between_two_parts(world):
         def due(self, now, only=None):
             asked.append(only)
             return due(now, only)
+
+        def freeze(self, *args, **kwargs):
+            world.pass_(seconds=10)  # a part takes its time, and looking has a pace
+            return world.store.freeze(*args, **kwargs)
 
     world.outbox(store=Watched()).step()
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from outbox_world import World, member_yaml
 
 from cleanbots.cli import cli
-from cleanbots.cli.deliveries_command import send_test
+from cleanbots.cli.deliveries_hub import send_test
 from cleanbots.clock import SystemClock
 from cleanbots.config import snapshot
 from cleanbots.config.check import check

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -162,3 +163,15 @@ def test_the_budget_lasts_all_day(most, second):
         now += timedelta(minutes=7)
 
     assert made <= most
+
+
+def test_a_webhook_gathers_nothing():
+    """An immediate webhook is due at once, where a mail waits for what comes together; a group holds for both."""
+    noon = utc("2026-11-20T12:00")
+    owed = Owed(noon, noon)
+    hook = Delivery(id="hook", when="immediately", url="https://hooks.example.net/")
+
+    assert is_due(hook, Hub(), owed, None, noon, noon)
+    assert not is_due(Delivery(id="mail", when="immediately"), Hub(), owed, None, noon, noon)
+    grouped = msgspec.structs.replace(hook, group=60.0)
+    assert not is_due(grouped, Hub(), owed, noon - timedelta(seconds=30), noon, noon)

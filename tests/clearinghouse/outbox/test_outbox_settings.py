@@ -74,6 +74,13 @@ delivery:
             "before it begins",
         ),
         ("delivery: {host: other}", "delivery.host", "no host"),
+        (
+            "delivery: {mode: live, operator: a@b.example, couriers: {webhook: {}}}",
+            "delivery.operator",
+            "no courier takes mail",
+        ),
+        ("delivery: {limits: {mails_per_contact: 0}}", "delivery.limits.mails_per_contact", "1"),
+        ("delivery: {sign: {}}", "delivery.sign", "key"),
         ("delivery: {couriers: {pigeon: {}}}", "delivery.couriers.pigeon", "no courier"),
         ("delivery: {couriers: {file: {}}}", "delivery.couriers.file", "takes events"),
         ("delivery: {moed: live}", "delivery.moed", "no such key"),
