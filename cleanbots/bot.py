@@ -3,6 +3,7 @@
 A bot knows events. It never sees a queue, a frame or another bot: whatever it needs is lent to it as its `Context`.
 """
 
+import select
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -117,6 +118,10 @@ class Collector(Bot[P]):
         A continuous collector says so when there is nothing now, any other when something is about to be there soon:
         `run --drain` then looks again.
         """
+
+    def wait(self, seconds: float) -> None:
+        """Wait until something may be there, *seconds* at most; a continuous collector that is told of it overrides this."""
+        select.select([], [], [], seconds)
 
     def done(self, report: Report) -> None:
         """Tell the source (delete, move, acknowledge): called once the report's commit is durable, perhaps twice."""
@@ -255,7 +260,8 @@ class Courier(Bot[P]):
     """An output whose input is due deliveries: it hands frozen messages over to the outside.
 
     The channel that members' deliveries name is the bot's name: ``output/mail`` serves ``channel: mail``. One process
-    runs each channel; it calls `give` for one message at a time.
+    runs each channel; it calls `give` for one message at a time, and may make `at_once` instances, each with a thread of
+    its own, so that one that waits for an answer holds nobody else up.
     """
 
     isolate: ClassVar[bool] = True
@@ -265,6 +271,11 @@ class Courier(Bot[P]):
     def paths(cls, params: P) -> tuple[str, ...]:
         """A courier has no exits."""
         return ()
+
+    @property
+    def at_once(self) -> int:
+        """How many instances may be at work beside each other."""
+        return 1
 
     @abstractmethod
     def give(self, message: Message) -> Outcome:

@@ -67,18 +67,19 @@ class FixedClock:
 
     def __init__(self, start: datetime) -> None:
         self._now = start
-        self._start = start
+        self._passed = 0.0
 
     def now(self) -> datetime:
         """Give the time it was set to."""
         return self._now
 
     def monotonic(self) -> float:
-        """Give the seconds that it was moved since its start."""
-        return (self._now - self._start).total_seconds()
+        """Give the seconds that it was moved forward since its start."""
+        return self._passed
 
     def move(self, to: datetime) -> None:
-        """Set the time to *to*."""
+        """Set the time to *to*; if that is earlier, the clock is put back, and no time has passed."""
+        self._passed += max(0.0, (to - self._now).total_seconds())
         self._now = to
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -19,6 +19,9 @@ from ..harmonization import extend, harmonise
 from ..plugins import Registry, discover
 from ..services.logs import bot_logger
 from ..services.worker import BotServices, Lender
+
+if TYPE_CHECKING:
+    from ..clearinghouse.members import RegistryFile
 
 
 def load_settings(snapshot: Path) -> Settings:
@@ -49,6 +52,7 @@ class Assembly:
         self.registry: Registry = discover([Path(folder) for folder in settings.plugins])
         self.registry.install()
         extend(settings.catalogue)
+        self._registry: RegistryFile | None = None
 
     def broker(self) -> Broker:
         """Connect to the graph's server."""
@@ -57,19 +61,27 @@ class Assembly:
 
     def lender(self, broker: Broker) -> Lender:
         """Give what a process lends to its bots."""
-        return Lender(broker, self._recorder)
+        return Lender(broker, self._recorder, self._members)
+
+    def _members(self) -> "RegistryFile":
+        """Give the members; all bots of a process share them."""
+        from ..clearinghouse.members import RegistryFile
+
+        if self.settings.members is None:
+            raise ConfigError("the members are not known: add 'members: members.yaml' at the top")
+        if self._registry is None:
+            self._registry = RegistryFile(Path(self.settings.members), self.state / "members", self.clock)
+        return self._registry
 
     def _recorder(self) -> Recorder:
         """Open the store and the members; only a worker of ``output/members`` needs them."""
-        from ..clearinghouse.members import RegistryFile
         from ..clearinghouse.recorder import Recorder as StoreRecorder
-        from ..clearinghouse.settings import store_address
+        from ..clearinghouse.settings import journal_folder, store_address
         from ..clearinghouse.store import open_store
 
-        if self.settings.members is None:
-            raise ConfigError("output/members needs to know the members: add 'members: members.yaml' at the top")
-        members = RegistryFile(Path(self.settings.members), self.state / "members", self.clock)
-        return StoreRecorder(open_store(store_address(self.settings), self.clock), members.get, self.clock)
+        members = self._members()
+        store = open_store(store_address(self.settings), self.clock, journal_folder(self.settings))
+        return StoreRecorder(store, members.get, self.clock)
 
     def bot(self, bot: str, lender: Lender, cursor: str | None = None) -> Bot[Any]:
         """Make the bot *bot* with its parameters and its context.
@@ -121,7 +133,7 @@ class Assembly:
 def report_fields(settings: BotSettings, clock: Clock) -> dict[str, Any]:
     """Give what every event of a collector's reports starts with: ``feed.*``, ``tlp``, ``time.observation``."""
     feed = msgspec.to_builtins(settings.feed)
-    names = ("provider", "name", "code", "url", "documentation", "accuracy", "share_raw")
+    names = ("provider", "name", "code", "url", "documentation", "accuracy", "contact", "disclose", "share_raw")
     fields = {f"feed.{name}": harmonise(f"feed.{name}", feed[name]) for name in names if feed.get(name) is not None}
     if feed.get("tlp") is not None:
         fields["tlp"] = harmonise("tlp", feed["tlp"])

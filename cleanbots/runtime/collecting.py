@@ -6,14 +6,15 @@ its source again. So a crash at any point neither loses nor doubles a chunk.
 
 import logging
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Any, BinaryIO, cast
 
 import msgspec
 
 from ..bot import Collector, Parser
-from ..broker.protocol import DONE, Answer, Broker, Commit, Output, ReportGuard, TickGuard
+from ..broker.protocol import DONE, FEEDS, Answer, Broker, Commit, Output, ReportGuard
+from ..clock import iso
 from ..config.values import resolve
 from ..cutter import Piece, Position, cut
 from ..errors import BrokerUnavailable, InvalidRow, UnreadableReport
@@ -21,8 +22,9 @@ from ..frame import encode_chunks
 from ..report import Chunk, Cut, Report
 from ..services.archive import Archive, Recording, Tee
 from .assembly import Assembly, report_fields
-from .commits import Commits
+from .commits import FAILED_IS_FULL, Commits
 from .faults import Backoff, world_at_fault
+from .schedule import tick_guard
 from .stop import InterruptedWork, Stop
 
 log = logging.getLogger("cleanbots.worker")
@@ -31,6 +33,7 @@ _TELL_AFTER = 100  # reports whose sources wait for durability at most
 _DURABLE = 30.0  # seconds to wait for it
 _LEDGER = "/ledger"  # no bot can have this name
 _KNOWN = timedelta(days=30)  # how long a complete report is known after its source showed it last
+_LOOK_AGAIN = 1.0  # seconds at most that a continuous collector waits while nothing is there
 _SOON = 0.2  # seconds until the next look at what is about to be there
 
 
@@ -90,6 +93,7 @@ class CollectorWorker:
         Raises:
             Exception: what the collector raised; whoever started this process tries again later.
         """
+        self._broker.verify()
         bot = cast("Collector[Any]", self._assembly.bot(self._id, self._lender, self._broker.cursor(self._id)))
         bot.open()
         try:
@@ -97,7 +101,8 @@ class CollectorWorker:
                 pass
             self._tell(bot)
             if slot:
-                self._broker.commit(Commit(TickGuard(self._id, slot)))
+                now = self._assembly.clock.now()
+                self._broker.commit(Commit(tick_guard(self._id, slot, now, self._broker.last_slot)))
             self._purge()
         finally:
             bot.close()
@@ -110,8 +115,9 @@ class CollectorWorker:
                 return False
             if report is None:
                 self._tell(bot)
-                if once or self._stop.wait(1.0):
+                if once or self._stop.requested:
                     return True
+                bot.wait(_LOOK_AGAIN)
                 continue
             if self._take(report):
                 self._untold.append(report)
@@ -144,9 +150,7 @@ class CollectorWorker:
                 log.warning("%s: report %s is collected by somebody else", self._id, report.id)
                 return False
             except BrokerUnavailable as error:
-                wait = backoff.next(error.after)
-                log.warning("%s; trying again in %.1f s", error, wait)
-                if self._stop.wait(wait):
+                if self._stop.wait(backoff.told(error, log)):
                     raise InterruptedWork from error
 
     def _collect_report(self, report: Report) -> bool:
@@ -214,15 +218,17 @@ class CollectorWorker:
         )
         then = DONE if piece.final else _encode(_Collected(piece.end.offset, piece.end.line)).decode()
         counters = {f"{self._id}:bytes": len(piece.payload)}
+        state: dict[str, dict[str, bytes | None]] = {}
         if piece.final:
             counters[f"{self._id}:reports"] = 1
+            state[FEEDS] = {self._id: iso(self._assembly.clock.now().replace(microsecond=0)).encode()}
         outputs = []
         if piece.payload:
             data = encode_chunks([chunk])
             outputs = [Output(target, data, 1) for target in self._targets]
         broken = self._broken(chunk, piece, counters)
         guard = ReportGuard(self._id, report.id, text, then, report.cursor if piece.final else None)
-        self._commit(self._commits.make(guard, outputs, broken, counters))
+        self._commit(self._commits.make(guard, outputs, broken, counters, state))
         return then
 
     def _broken(self, chunk: Chunk, piece: Piece, counters: dict[str, int]) -> list[Output]:
@@ -259,6 +265,8 @@ class CollectorWorker:
                 return
             if result.answer is Answer.LOST:
                 raise _LostError
+            if result.answer is Answer.FAILED_FULL and backoff.tries % 60 == 0:
+                log.error(FAILED_IS_FULL, result.name, result.name)
             if self._stop.wait(backoff.next()):
                 raise InterruptedWork
 
@@ -272,6 +280,7 @@ class CollectorWorker:
             log.warning("%s: the server did not confirm durability; the sources are told next time", self._id)
             self._untold.clear()
             return
+        self._broker.verify()
         for report in self._untold:
             try:
                 bot.done(report)
@@ -282,11 +291,19 @@ class CollectorWorker:
     def _purge(self) -> None:
         """Let go of what is past its time: archived reports, and once a day reports that no source shows any more."""
         now = self._assembly.clock.now()
-        if self._broker.commit(Commit(TickGuard(_LEDGER, f"{now:%Y-%m-%d}"))).answer is Answer.COMMITTED:
-            self._broker.forget_reports(now - _KNOWN)
+        self._forget(now)
         keep = self._settings.archive
         if self._archive is not None and keep is not None:
             self._archive.purge(self._assembly.clock.now(), keep.keep, keep.max)
+
+    def _forget(self, now: datetime) -> None:
+        """Let the ledger forget, once a day; not if that is far after the last time, as the clock may be wrong."""
+        last = self._broker.last_slot(_LEDGER)
+        today = f"{now:%Y-%m-%d}"
+        if self._broker.commit(Commit(tick_guard(_LEDGER, today, now, self._broker.last_slot))).answer is Answer.LOST:
+            return
+        if last and now - datetime.fromisoformat(f"{last}T00:00:00+00:00") < _KNOWN:
+            self._broker.forget_reports(now - _KNOWN)
 
 
 def _open(report: Report) -> BinaryIO:

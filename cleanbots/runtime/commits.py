@@ -12,6 +12,11 @@ from ..report import Chunk
 from .assembly import Assembly
 from .group import Yield
 
+FAILED_IS_FULL = (
+    "%s has too many failed items and stands still: look at 'cleanbots failed list %s', then retry or drop them"
+)
+"""What a worker says, again and again, while it waits for room in a failed queue."""
+
 Guard = EntryGuard | ReportGuard | TickGuard
 
 

@@ -11,12 +11,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..clearinghouse.equipment import Equipment, Trusted
-from ..clearinghouse.outbox import Outbox, Step
+from ..broker.protocol import Broker
+from ..clearinghouse.crew import Team
+from ..clearinghouse.equipment import Equipment
+from ..clearinghouse.outbox import Outbox
+from ..clearinghouse.settings import store_address
+from ..clearinghouse.witness import Witness
 from ..clock import Clock, clock_at
 from ..config.model import Settings
 from ..errors import CleanbotsError, Retry
 from ..services.logs import setup
+from ..services.watch import Watch
 from .assembly import Assembly, load_settings
 from .faults import Backoff
 from .stop import InterruptedWork, Stop
@@ -70,55 +75,76 @@ def run(
     """
     assembly = Assembly(settings, clock)
     equipment = Equipment(settings, assembly.registry, assembly.clock)
-    courier = equipment.courier(channel)
-    courier.open()
     try:
-        owner = f"{host} ({platform.node()}, {settings.state})"
-        _work(equipment, Trusted(courier, equipment.base), channel, owner, stop, once=once)
+        crew = equipment.crew(channel)
+        broker = assembly.broker()
+        try:
+            _work(equipment, broker, crew, channel, _owner(settings, host), stop, once=once)
+        finally:
+            broker.close()
+        crew.close()
     finally:
-        courier.close()
         equipment.close()
 
 
-def _work(equipment: Equipment, courier: Trusted, channel: str, owner: str, stop: Stop, *, once: bool) -> None:
+def _work(
+    equipment: Equipment, broker: Broker, crew: Team, channel: str, owner: str, stop: Stop, *, once: bool
+) -> None:
+    witness: Witness | None = None
     backoff = Backoff(0.1, 30.0)
     outbox: Outbox | None = None
     said = ""
+    watch = _watch(equipment.settings)
     log.info("courier %s: delivery.mode is %s", channel, equipment.hub.mode)
     while not stop.requested:
         try:
-            outbox = outbox or _outbox(equipment, courier, channel, owner, stop)
+            witness = witness or Witness(equipment.store, broker, equipment.clock)
+            witness.look()
+            outbox = outbox or _outbox(equipment, crew, channel, owner, stop)
             step = outbox.step()
-            _purge(equipment)
+            if not step.shut:
+                _purge(equipment)
             backoff.reset()
         except Retry as error:
-            wait = backoff.next(error.after)
-            log.warning("%s; trying again in %.1f s", error, wait)
-            stop.wait(wait)
+            stop.wait(backoff.told(error, log))
             continue
         if step.shut != said:
             log.warning("courier %s: %s", channel, step.shut or "goes on")
             said = step.shut
-        if once and not step.made and not step.offered:
+        if once and not (step.made or step.offered or step.away):
             break
-        stop.wait(_wait(step))
+        if step.shut:
+            stop.wait(_SHUT)
+        elif watch.wait(0.0 if step.offered else _IDLE, crew.bell):
+            outbox.wake()
+    watch.close()
     if outbox is not None:
         outbox.release()
 
 
-def _outbox(equipment: Equipment, courier: Trusted, channel: str, owner: str, stop: Stop) -> Outbox:
+def _owner(settings: Settings, host: str) -> str:
+    """Name this installation: after a restart it is the same, a clone in another folder or machine is another one."""
+    about = Path(settings.state).stat()
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    machine = boot.read_text("ascii")[:8] if boot.exists() else ""
+    return f"{host} ({platform.node()}, {settings.state}, {machine}-{about.st_dev:x}-{about.st_ino:x})"
+
+
+def _outbox(equipment: Equipment, crew: Team, channel: str, owner: str, stop: Stop) -> Outbox:
     return Outbox(
-        equipment.store,
-        equipment.hub,
-        equipment.members,
-        equipment.renderer,
-        courier,
+        equipment.kit,
+        crew,
         channel=channel,
         owner=owner,
         clock=equipment.clock,
-        config_version=equipment.settings.hash,
         stopping=lambda: stop.requested,
     )
+
+
+def _watch(settings: Settings) -> Watch:
+    """Give what tells when somebody has written to the store; of a server's store it is not told."""
+    address = store_address(settings)
+    return Watch() if "://" in address else Watch(Path(address).parent)
 
 
 def _purge(equipment: Equipment) -> None:
@@ -129,12 +155,6 @@ def _purge(equipment: Equipment) -> None:
         store.flag("purged", today)
         removed = store.purge(now, hub.keep_sent, hub.keep_ledger)
         log.info("removed what is past its retention: %s", removed)
-
-
-def _wait(step: Step) -> float:
-    if step.shut:
-        return _SHUT
-    return 0.0 if step.offered else _IDLE
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

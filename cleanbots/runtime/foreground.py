@@ -101,13 +101,14 @@ class Foreground:
 
     def _until_stopped(self, scheduler: Scheduler) -> None:
         self._children += self._couriers
+        backoff = Backoff(1.0, 5.0)
         while not self._stop.wait(_STEP):
             self._look_after()
             try:
                 scheduler.step()
+                backoff.reset()
             except BrokerUnavailable as error:
-                log.warning("%s; trying again in 5 s", error)
-                self._stop.wait(5.0)
+                self._stop.wait(backoff.told(error, log))
 
     def _until_drained(self, broker: Broker, scheduler: Scheduler, progress: Callable[[Broker], None] | None) -> None:
         queues = list(self._settings.bots)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ..broker.protocol import Broker, Entry
 from ..errors import CleanbotsError
+from .faults import threads_needed
 
 log = logging.getLogger("cleanbots.worker")
 
@@ -33,8 +34,10 @@ class Heart:
         with self._changed:
             self._entry = entry
             if self._thread is None:
-                self._thread = threading.Thread(target=self._beat, name="heart", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._beat, name="heart", daemon=True)
+                with threads_needed():
+                    thread.start()
+                self._thread = thread
 
     def release(self) -> None:
         """Stop keeping it alive."""

@@ -128,6 +128,7 @@ class Scheduler:
         else:
             slot = job.schedule.due(now, self._broker.last_slot) or ""
         if slot:
+            self._broker.verify()
             command = worker_command(
                 self._snapshot,
                 job.worker,
@@ -180,13 +181,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     more = ["--log-level", args.log_level]
     scheduler = Scheduler(assembly.settings, args.snapshot, args.host, broker, assembly.clock, more)
+    backoff = Backoff(1.0, 5.0)
     try:
         while not stop.wait(_STEP):
             try:
                 scheduler.step()
+                backoff.reset()
             except BrokerUnavailable as error:
-                log.warning("%s; trying again in 5 s", error)
-                stop.wait(5.0)
+                stop.wait(backoff.told(error, log))
     finally:
         scheduler.end()
         broker.close()

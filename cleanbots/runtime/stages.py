@@ -14,12 +14,12 @@ from ..event import Event, Origin
 from ..frame import Frame, decode
 from ..report import Chunk
 from .assembly import Assembly
-from .commits import Commits
+from .commits import FAILED_IS_FULL, Commits
 from .faults import Backoff, world_at_fault
 from .group import Group, Node, PoisonError, Yield
 from .heart import Heart
 from .mark import Mark, read_mark
-from .schedule import Schedule
+from .schedule import Schedule, tick_guard
 from .stop import InterruptedWork, Stop
 from .units import Placed, Units
 from .watchdog import Watchdog
@@ -27,7 +27,6 @@ from .watchdog import Watchdog
 log = logging.getLogger("cleanbots.worker")
 
 _FULL = Backoff(0.02, 1.0)
-
 
 _APART = "/"  # in a mark, in place of a bot: the reader that takes items apart
 
@@ -94,14 +93,11 @@ class StageWorker:
                 try:
                     self._recover(died=died)
                     died = False
-                    backoff.reset()
-                    self._loop()
-                except BrokerUnavailable as error:
+                    self._loop(backoff)
+                except Retry as error:  # of the server, or of this process itself
                     self._watchdog.rest()
                     self._lender.discard(forget=True)
-                    wait = backoff.next(error.after)
-                    log.warning("%s; trying again in %.1f s", error, wait)
-                    self._stop.wait(wait)
+                    self._stop.wait(backoff.told(error, log))
                 except InterruptedWork:
                     continue
         finally:
@@ -135,13 +131,15 @@ class StageWorker:
 
     def _recover(self, *, died: bool) -> None:
         """Go on with what this consumer held: after a death with suspicion, after a broken connection without."""
+        self._broker.verify()
         for entry in self._broker.mine(self._queues, self._consumer):
             self._work_off(entry, died=died)
 
-    def _loop(self) -> None:
+    def _loop(self, backoff: Backoff) -> None:
         while not self._stop.requested:
             self._tick()
             entry = self._next()
+            backoff.reset()  # a take writes: the server works again
             if entry is not None:
                 self._work_off(entry, died=entry.again)
 
@@ -149,6 +147,7 @@ class StageWorker:
         clock = self._assembly.clock
         if clock.monotonic() >= self._claim_after:
             self._claim_after = clock.monotonic() + self._settings.lease / 2
+            self._broker.verify()
             entry = self._broker.claim(self._queues, self._consumer, self._settings.lease)
             if entry is not None:
                 self._claim_after = 0.0
@@ -175,6 +174,7 @@ class StageWorker:
             self._lender.discard(forget=True)
         except _StoppedError as error:
             self._release(work)
+            self._heart.release()  # so that others, a newer cleanbots perhaps, may take it over
             self._hold_still(str(error))
         except InterruptedWork:
             self._release(work)
@@ -313,12 +313,7 @@ class StageWorker:
             if result.answer is Answer.LOST:
                 raise _LostError
             if result.answer is Answer.FAILED_FULL and _FULL.tries % 60 == 0:
-                log.error(
-                    "%s has too many failed items and stands still: look at 'cleanbots failed list %s', "
-                    "then retry or drop them",
-                    result.name,
-                    result.name,
-                )
+                log.error(FAILED_IS_FULL, result.name, result.name)
             self._watchdog.rest()
             if self._stop.wait(_FULL.next()):
                 raise InterruptedWork
@@ -373,7 +368,7 @@ class StageWorker:
             if slot is None:
                 continue
             result = self._group.tick(bot, now)
-            self._commit_tick(TickGuard(bot, slot), result)
+            self._commit_tick(tick_guard(bot, slot, now, self._broker.last_slot), result)
             schedule.done(slot)
 
     def _commit_tick(self, guard: TickGuard, result: Yield) -> None:

@@ -1,9 +1,10 @@
 """The units of an entry: pulled lazily, from the mark on, a slice at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count, islice, repeat
 from typing import Any
 
-from ..bot import Stage
+from ..bot import Parser, Stage
 from ..errors import lightened
 from ..event import Event, Origin
 from .faults import world_at_fault
@@ -42,13 +43,10 @@ class Units:
 
     def take(self, count: int) -> list[Placed]:
         """Give up to *count* units."""
-        taken: list[Placed] = []
-        ahead = self._ahead if self.more else None
-        source = self._source
-        while ahead is not None and len(taken) < count:
-            taken.append(ahead)
-            ahead = next(source, None)
-        self._ahead = ahead
+        if not self.more or self._ahead is None:
+            return []
+        taken = [self._ahead, *islice(self._source, count - 1)]
+        self._ahead = next(self._source, None)
         return taken
 
     def take_broken(self) -> list[tuple[Any, Exception]]:
@@ -57,9 +55,15 @@ class Units:
         return broken
 
     def _pull(self, mark: Mark) -> Iterator[Placed]:
+        if isinstance(self._stage, Parser):
+            return self._taken_apart(mark)
+        start = mark.item + 1
+        events = map(Event, self._items[start:], repeat(self._origins))
+        return zip(count(start), repeat(0), events)
+
+    def _taken_apart(self, mark: Mark) -> Iterator[Placed]:
         for number in range(max(mark.item, 0), len(self._items)):
-            item = self._items[number]
-            whole = Event(item, self._origins) if isinstance(item, dict) else item
+            whole = self._items[number]
             passed = mark.position if number == mark.item else -1
             try:
                 for position, unit in self._stage.units(whole):

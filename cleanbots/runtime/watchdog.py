@@ -3,6 +3,7 @@
 import faulthandler
 
 from ..clock import Clock
+from .faults import threads_needed
 
 
 class Watchdog:
@@ -25,7 +26,8 @@ class Watchdog:
         """Say that new work begins."""
         now = self._clock.monotonic()
         if now >= self._move:
-            faulthandler.dump_traceback_later(self._limit * 1.5, exit=True)
+            with threads_needed():
+                faulthandler.dump_traceback_later(self._limit * 1.5, exit=True)
             self._move = now + self._limit / 2
 
     def rest(self) -> None:

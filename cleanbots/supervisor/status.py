@@ -1,10 +1,12 @@
 """How a graph is on this host: what runs, what waits, what has failed, and what needs a person."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 
 from ..broker.protocol import Depth
+from ..config.feeds import feed_health
 from ..config.model import LimitSettings, Settings
 from .client import Process
 from .programs import Program
@@ -115,12 +117,14 @@ class Counts(msgspec.Struct, frozen=True):
         statistics: ``<bot>:<what>`` to number.
         depths: of queues.
         failed: of failed queues; only of bots that have any.
+        feeds: collector to the canonical time of its last report.
         error: why the server could not be asked, or "".
     """
 
     statistics: Mapping[str, int] = {}
     depths: Mapping[str, Depth] = {}
     failed: Mapping[str, Depth] = {}
+    feeds: Mapping[str, str] = {}
     error: str = ""
 
 
@@ -132,6 +136,7 @@ def assess(
     processes: Sequence[Process] | None,
     counts: Counts,
     deliveries: Deliveries | None = None,
+    now: datetime | None = None,
 ) -> Status:
     """Judge what was gathered.
 
@@ -143,6 +148,7 @@ def assess(
         processes: what supervisord says; None if it does not run.
         counts: what the broker says.
         deliveries: what the store says, if there is one.
+        now: the time, to judge feeds of which something is expected; None judges none.
     """
     found = {process.name: process for process in processes or ()}
     problems = ["not running on this host; 'cleanbots up' starts it"] if processes is None else []
@@ -152,6 +158,7 @@ def assess(
     if counts.error:
         problems.append(counts.error)
     problems += _queue_problems(settings, counts)
+    problems += _feed_problems(settings, counts, published, now) if now is not None else []
     problems += _delivery_problems(deliveries) if deliveries is not None else []
     workers = [_worker(settings, program, found.get(program.name)) for program in programs]
     bots = [_bot(settings, bot, counts) for bot in settings.bots]
@@ -173,6 +180,10 @@ def _process_problems(name: str, process: Process | None) -> list[str]:
 def _queue_problems(settings: Settings, counts: Counts) -> list[str]:
     problems = []
     for bot, depth in counts.depths.items():
+        if bot not in settings.bots:
+            what = f"{depth.events} items wait for {bot}, which is configured no more"
+            problems.append(f"{what}: 'cleanbots queues drain {bot}' or 'queues move {bot} BOT'")
+            continue
         per_cent = _per_cent(depth, settings.bots[bot].limit)
         if per_cent >= NEARLY_FULL:
             problems.append(f"queue {bot} is {per_cent}% full: it takes in more than it works off; add instances")
@@ -182,9 +193,27 @@ def _queue_problems(settings: Settings, counts: Counts) -> list[str]:
             problems.append(f"{bot}, configured no more, has {_failed(depth)}: export and drop them")
             continue
         full = _per_cent(depth, known.failed_limit)
+        if full >= 100:
+            problems.append(
+                f"{bot} stands still: its failed queue is full ({_failed(depth)}); 'cleanbots failed list {bot}' "
+                f"says why, then 'cleanbots failed retry {bot}' or 'cleanbots failed drop {bot}'"
+            )
+            continue
         warning = f", {full}% of its limit: at 100% the bot stops" if full >= NEARLY_FULL else ""
         problems.append(f"{bot} has {_failed(depth)}{warning}; 'cleanbots failed list {bot}' says why")
     return problems
+
+
+def _feed_problems(settings: Settings, counts: Counts, published: str, now: datetime) -> list[str]:
+    """Tell which feeds didn't come in time; one that never came is late since the configuration was published."""
+    if counts.error:
+        return []
+    return [
+        f"{feed.collector} ({feed.provider}) is {feed.health}: no report since {feed.last or 'it is expected'}; "
+        f"'cleanbots logs {feed.collector}' may say why"
+        for feed in feed_health(settings, counts.feeds, datetime.fromisoformat(published), now)
+        if feed.health != "ok"
+    ]
 
 
 def _delivery_problems(deliveries: Deliveries) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from cleanbots import cutter
 from cleanbots.broker import EmbeddedServer, RedisBroker
-from cleanbots.broker.protocol import DONE
+from cleanbots.broker.protocol import DONE, FEEDS
 from cleanbots.clock import FixedClock
 from cleanbots.config.model import BotSettings, FeedSettings, LimitSettings, Settings, WorkerSettings
 from cleanbots.frame import FailedItem, decode
@@ -35,7 +35,7 @@ class Shelf:
                 use="collector/shelf",
                 kind="collector",
                 params={"folder": str(folder / "shelf")},
-                feed=FeedSettings(provider="Example", tlp="amber"),
+                feed=FeedSettings(provider="Example", tlp="amber", contact="abuse@feed.example", disclose=True),
                 to={"default": ["words"]},
             ),
             "words": BotSettings(id="words", use="parser/words", kind="parser", limit=LimitSettings(events=3)),
@@ -95,6 +95,7 @@ def test_a_report_becomes_a_chunk_with_what_is_known_of_it(shelf: Shelf) -> None
     assert (chunk.id, chunk.payload, chunk.header, chunk.line) == (report_id("a.csv"), b"foo\nbar\n", b"word\n", 2)
     assert (chunk.name, chunk.final) == ("a.csv", True)
     assert (chunk.fields["feed.provider"], chunk.fields["tlp"]) == ("Example", "AMBER")
+    assert (chunk.fields["feed.contact"], chunk.fields["feed.disclose"]) == ("abuse@feed.example", True)
     assert "time.observation" in chunk.fields
 
 
@@ -107,6 +108,18 @@ def test_a_report_is_collected_once(shelf: Shelf) -> None:
     assert shelf.told() == ["a.csv", "a.csv"]
     assert shelf.broker.position(report_id("a.csv")) == DONE
     assert shelf.broker.cursor("shelf") == "a.csv"
+
+
+def test_the_time_of_the_last_complete_report_is_kept(shelf: Shelf) -> None:
+    """Who watches a feed asks the server when it came last; looking again at what is known changes nothing."""
+    shelf.put("a.csv", "word\nfoo\n")
+    shelf.collect()
+    first = shelf.broker.state(FEEDS)
+    shelf.collect()
+
+    assert list(first) == ["shelf"]
+    assert datetime.fromisoformat(first["shelf"].decode()).tzinfo is not None
+    assert shelf.broker.state(FEEDS) == first
 
 
 @pytest.mark.usefixtures("small_pieces")

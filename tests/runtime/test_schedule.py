@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 
+from cleanbots.broker.protocol import TickGuard
 from cleanbots.config.model import BotSettings
-from cleanbots.runtime.schedule import Schedule
+from cleanbots.runtime.schedule import Schedule, tick_guard
 
 
 def _schedule(**when: float | str) -> Schedule:
@@ -61,3 +62,23 @@ def test_the_wait_ends_with_the_slot() -> None:
     """Whoever waits for the next slot knows how long."""
     assert _schedule(every=900.0).seconds_left(_at(7, 44, 30)) == 30.0
     assert _schedule(cron="30 7 * * *").seconds_left(_at(7, 29)) == 60.0
+
+
+def test_a_clock_that_was_ahead_stops_nothing() -> None:
+    """A slot that lies years in the future, committed by a clock that was wrong, is no reason to wait for years."""
+    schedule = _schedule(every=900.0)
+    last = "2038-01-19T03:00:00+00:00"
+    schedule.done(last)
+    slot = schedule.due(_at(7, 31), lambda _: last)
+    assert slot == "2026-11-20T07:30:00+00:00"
+    assert tick_guard("b", slot, _at(7, 31), lambda _: last) == TickGuard("b", slot, last)
+    schedule.done(slot)
+    assert schedule.due(_at(7, 40), lambda _: slot) is None
+
+
+def test_clocks_of_hosts_may_differ() -> None:
+    """A slot that is somewhat in the future was begun by a host whose clock is ahead: it stays done."""
+    schedule = _schedule(every=900.0)
+    last = "2026-11-20T07:45:00+00:00"
+    assert schedule.due(_at(7, 44), lambda _: last) is None
+    assert tick_guard("b", "2026-11-20T07:30:00+00:00", _at(7, 44), lambda _: last).instead == ""
