@@ -1,15 +1,23 @@
 """What all tests share: a private queue server, and waiting for events with a deadline."""
 
 import itertools
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import settings
+from postgresql_server import PostgresqlServer, binary
 
 from cleanbots.broker import EmbeddedServer, RedisBroker, connect
 
 _numbers = itertools.count()
+
+# How long an example takes says something about the machine only.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,6 +38,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
     embedded.start()
     yield embedded
     embedded.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """A private PostgreSQL server for the whole session, where one is installed."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    if binary("initdb") is None:
+        pytest.skip("no PostgreSQL server is installed")
+    # Not below pytest's own folder: only its user may look into that.
+    with TemporaryDirectory(prefix="cleanbots-pg-", ignore_cleanup_errors=True) as folder:
+        database = PostgresqlServer(Path(folder))
+        database.make()
+        database.start()
+        yield database
+        database.stop()
 
 
 @pytest.fixture
@@ -64,3 +87,21 @@ def _until() -> Callable[..., None]:
 def repository() -> Path:
     """The top of the checkout."""
     return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[Path, int], Path]]:
+    """Mount an empty disk of so many MiB at a folder; skips where that is not allowed."""
+    mounted: list[Path] = []
+
+    def mount(folder: Path, size: int) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["/bin/mount", "-t", "tmpfs", "-o", f"size={size}m", "tmpfs", folder]
+        if not Path(command[0]).exists() or subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("no disk can be mounted here; root can")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["/bin/umount", "--lazy", folder], check=True)

@@ -4,8 +4,8 @@ It imports nothing of the project. It reads what went in, what came out at the m
 its books, and works out by rules of its own, written as naively as possible, where each event has to be.
 
 ``python deliveries.py FOLDER`` expects in FOLDER: ``members.yaml`` (written as JSON), ``events.jsonl``, ``plan.json``,
-``maildir/``, ``hooks.jsonl`` (requests that the receiver of webhooks took) and ``balance.json``, the output of
-``cleanbots deliveries balance --json``. It prints the figures as JSON, or ends with an AssertionError that says what is
+``maildir/`` (mails that the mail server took; two lines before each say for whom, and whether the sender knows),
+``hooks.jsonl`` (requests that endpoints took) and ``balance.json``, the output of ``cleanbots deliveries balance --json``. It prints the figures as JSON, or ends with an AssertionError that says what is
 wrong and where.
 """
 
@@ -37,6 +37,9 @@ REPEAT = {"vulnerable": timedelta(days=7)}
 NEWS = timedelta(hours=72)
 ADDRESS = re.compile(r"(?<![\w.:])(?:2001:db8:[0-9a-f:]+|(?:192\.0\.2|198\.51\.100|203\.0\.113)\.\d+)(?![\w.:/])")
 
+IN_HAND = {"mail": 4, "webhook": 16}
+"""How many messages a courier has in hand at most: when it is killed it doesn't know what became of them."""
+
 Lane = tuple[str, str]
 """A member and one of its deliveries."""
 
@@ -49,18 +52,20 @@ class Members:
 
     def __init__(self, path: Path) -> None:
         self.all = {member["id"]: member for member in json.loads(path.read_text())["members"]}
+        # Nothing concerns those who are only invited.
+        matched = {id_: member for id_, member in self.all.items() if member["state"] != "invited"}
         self.claims = [
             (ipaddress.ip_network(claim["prefix"]), claim.get("until", "9999-12-31"), id_)
-            for id_, member in self.all.items()
+            for id_, member in matched.items()
             for claim in member["resources"]["networks"]
         ]
         self._domains = [
             (claim["suffix"], id_)
-            for id_, member in self.all.items()
+            for id_, member in matched.items()
             for claim in member["resources"].get("domains", ())
         ]
         self._systems = [
-            (claim["asn"], id_) for id_, member in self.all.items() for claim in member["resources"].get("asns", ())
+            (claim["asn"], id_) for id_, member in matched.items() for claim in member["resources"].get("asns", ())
         ]
         self._holding: dict[str, list[tuple[int, str, str]]] = {}
 
@@ -106,6 +111,24 @@ class Members:
     def _by_name(self, fields: dict[str, Any]) -> dict[str, str]:
         host = fields.get("source.url", "").removeprefix("https://").partition("/")[0]
         return {id_: "act" for suffix, id_ in self._domains if f".{host}".endswith(f".{suffix}")}
+
+    def told_by(self, lane: Lane) -> tuple[set[str], str]:
+        """Give the living mailboxes of a delivery, and why nobody there is told all: "", ``deaf`` or ``fails``."""
+        member = self.all[lane[0]]
+        delivery = next(each for each in member["deliveries"] if each["id"] == lane[1])
+        if "url" in delivery:
+            return set(), "fails" if delivery["url"].endswith(("/gone", "/dead")) else ""
+        mailboxes = {contact["id"]: contact["mail"] for contact in member["contacts"]}
+        wanted = {mailboxes[id_] for id_ in delivery["to"]}
+        if any(each.startswith("gone@") for each in wanted):
+            wanted |= {mailboxes[id_] for id_ in delivery.get("fallback", ())}
+        living = {each for each in wanted if not each.startswith("gone@")}
+        return living, "" if living else "deaf"
+
+    def path(self, member: str) -> str:
+        """Give the path of a member's endpoint."""
+        hook = next(each for each in self.all[member]["deliveries"] if each["id"] == "hook")
+        return "/" + hook["url"].split("/", 3)[3]
 
     def _is_relay(self, id_: str) -> bool:
         return bool(self.all[id_]["kind"] == "relay")
@@ -186,41 +209,69 @@ class Arrived:
         self.mails = 0
         self.requests = 0
         self.repeated = 0
+        self.instead = 0
+        self._parts: set[str] = set()
+        self._confirmed: set[Any] = set()
+        self._unexplained: Counter[str] = Counter()
         self.texts: list[tuple[str, str]] = []
         digests: dict[Any, Told] = {}
+        kills = json.loads((folder / "plan.json").read_text())["kills"]
         for mail in self._read_mails(folder / "maildir"):
             self._take_mail(mail, digests)
         for request in _json_lines(folder / "hooks.jsonl"):
             self._take_request(request, digests)
+        for channel, number in self._unexplained.items():
+            most = kills * IN_HAND[channel]
+            assert number <= most, f"{number} arrived twice by {channel}, though the hub knew of the first"
         # Of two digests of one moment, the one with the stricter rows is made last.
         self.told = sorted((each for each in digests.values() if each.rows), key=lambda each: (each.until, each.strict))
 
     def _read_mails(self, folder: Path) -> Iterator[EmailMessage]:
+        """Give each mail once for each mailbox, and account for those that came again."""
         seen: dict[tuple[str, str], bytes] = {}
+        confirmed: set[tuple[str, str]] = set()
         for key, mail in mailbox.Maildir(folder, factory=None, create=False).iteritems():
-            data = mail.as_bytes()
-            parsed = email.message_from_bytes(data, policy=policy)
+            parsed = email.message_from_bytes(mail.as_bytes(), policy=policy)
             assert isinstance(parsed, EmailMessage)
-            name = parsed["Message-ID"], parsed["To"]
-            assert name not in seen, f"{name} arrived twice (second: {key})"
-            seen[name] = data
-            yield parsed
+            name, told = (parsed["Message-ID"], parsed["Delivered-To"]), parsed["X-Told"] == "yes"
+            del parsed["X-Told"]
+            data = parsed.as_bytes()
+            self._unexplained["mail"] += told and name in confirmed
+            confirmed |= {name} if told else set()
+            if seen.setdefault(name, data) is not data:
+                assert seen[name] == data, f"{name} came again with other bytes (second: {key})"
+                self.repeated += 1
+            else:
+                yield parsed
 
     def _take_mail(self, mail: EmailMessage, digests: dict[Any, Told]) -> None:
-        if mail["X-Cleanbots-Period"] is None or mail["X-Cleanbots-Member"].startswith("operator;"):
-            assert mail["To"] == "operator@hub.example.net", f"{mail['Subject']} is a mail to {mail['To']}"
+        member, _, delivery = mail["X-Cleanbots-Member"].partition("; delivery=")
+        recipient = mail["Delivered-To"]
+        if member == "operator":
+            assert recipient == "operator@hub.example.net", f"{mail['Subject']} is a mail to {recipient}"
+            return
+        tested = self._members.all[member]["state"] == "test"
+        if delivery in ("dead-contact", "dead-endpoint"):
+            contacts = [TESTERS] if tested else [each["mail"] for each in self._members.all[member]["contacts"]]
+            assert recipient in contacts, f"{mail['Subject']} about {member} is a mail to {recipient}"
             return
         self.mails += 1
-        member, _, delivery = mail["X-Cleanbots-Member"].partition("; delivery=")
-        expected = TESTERS if self._members.all[member]["state"] == "test" else f"desk@{member}.example"
-        assert mail["To"] == expected, f"{mail['Message-ID']} for {member} went to {mail['To']}"
+        living, _ = self._members.told_by((member, delivery))
+        expected = {TESTERS} if tested else living
+        assert recipient in expected, f"{mail['Message-ID']} for {member} went to {recipient}"
+        self.instead += recipient.startswith("noc@")
+        self._parts_of(mail, member, delivery, digests)
+
+    def _parts_of(self, mail: EmailMessage, member: str, delivery: str, digests: dict[Any, Told]) -> None:
         until = datetime.fromisoformat(mail["X-Cleanbots-Period"].partition("/")[2])
         reference = mail["X-Cleanbots-Reference"].partition(";")[0]
         told = digests.setdefault(reference, Told(reference, (member, delivery), until))
         counts = dict(part.strip().split("=") for part in mail["X-Cleanbots-Counts"].split(";"))
         told.still = int(counts.get("still", 0))
+        first = mail["X-Cleanbots-Reference"] not in self._parts
+        self._parts.add(mail["X-Cleanbots-Reference"])
         for part in mail.walk():
-            name = part.get_filename("")
+            name = part.get_filename("") if first else ""
             if name.endswith(".csv"):
                 told.rows += csv.DictReader(io.StringIO(_file(part).decode(), newline=""))
             elif name.endswith(".jsonl"):
@@ -235,13 +286,16 @@ class Arrived:
         message = json.loads(body)
         data = message["data"]
         member = data["member"]
-        expected = "/testers" if self._members.all[member]["state"] == "test" else f"/{member}"
+        expected = "/testers" if self._members.all[member]["state"] == "test" else self._members.path(member)
         assert request["path"] == expected, f"{request['id']} for {member} went to {request['path']}"
         key = member, request["id"]
         known = digests.get(key)
         if known is not None:
             assert known.reference == body, f"{request['id']} came again with another body"
             self.repeated += 1
+            self._unexplained["webhook"] += request["told"] and key in self._confirmed
+        self._confirmed |= {key} if request["told"] else set()
+        if known is not None:
             return
         digests[key] = Told(body, (member, "hook"), datetime.min.replace(tzinfo=UTC))
         findings = [data["finding"]] if "finding" in data else data.get("findings", ())
@@ -417,10 +471,20 @@ def audit(folder: Path) -> dict[str, Any]:
     # Urgent ones first: what they told is only named by the daily ones.
     for lane in sorted(due, key=lambda each: each[1] != "urgent"):
         assert lane in books, f"{lane} is not in the books"
+        tested = members.all[lane[0]]["state"] == "test"
+        trouble = (
+            "preview"
+            if tested and lane[1] == "hook" and not plan["tested"]
+            else ""
+            if tested
+            else members.told_by(lane)[1]
+        )
         if lane[0] in shut:
             assert not told[lane], f"{lane} was told something behind a shut door"
             _compare(lane, books[lane], Counter({"unsent": len(due[lane])}), static[lane])
             totals["unsent"] += len(due[lane])
+        elif trouble:
+            totals += _troubled(lane, trouble, books[lane], due[lane], told[lane], static[lane])
         else:
             account = Account(lane, due[lane], members)
             elsewhere = claimed.get((lane[0], "urgent"), {}) if lane[1] == "daily" else {}
@@ -441,7 +505,8 @@ def audit(folder: Path) -> dict[str, Any]:
         "matched": len(matched),
         "mails": arrived.mails,
         "requests": arrived.requests,
-        "requests repeated": arrived.repeated,
+        "repeated": arrived.repeated,
+        "told instead": arrived.instead,
         "places": dict(sorted(totals.items())),
     }
 
@@ -481,6 +546,29 @@ def _check_isolation(arrived: Arrived, addresses: dict[str, set[str]]) -> None:
         foreign = named - addresses[member]
         assert not foreign, f"a mail to {member} names {sorted(foreign)[:3]}"
     assert found, "no text names any address"
+
+
+def _troubled(
+    lane: Lane, trouble: str, book: dict[str, Any], due: list[Event], told: list[Told], static: Counter[str]
+) -> Counter[str]:
+    """Account for a lane of which nobody is told all: each event is somewhere, with the reason, and nothing is made up."""
+    suppressed = Counter(book["suppressed"])
+    excepted = suppressed.pop("except", 0)
+    assert suppressed == +static, f"{lane}: suppressed by the books {suppressed}, found {static}"
+    given_up = sum(book["given_up"].values())
+    where = Counter({name: book[name] for name in ("mentioned", "still", "owed", "held", "changed_holder")})
+    assert where.total() + given_up + excepted == len(due), f"{lane}: {len(due)} are due, and the books say {book}"
+    ids = {event.id for event in due}
+    rows = [row["event_id"] for digest in told for row in digest.rows]
+    assert len(set(rows)) == len(rows) <= where["mentioned"], f"{lane}: told {len(rows)}, by the books {where}"
+    assert ids.issuperset(rows), f"{lane}: was told what is not owed to it"
+    if trouble != "fails":
+        assert not rows, f"{lane} is {trouble}, and was told something"
+    if trouble == "deaf":
+        assert not where["mentioned"] + where["still"], f"{lane}: nobody takes its mails, and the books say {book}"
+    if trouble == "preview":
+        assert not given_up, f"{lane}: of a preview {given_up} are given up"
+    return Counter({trouble: where["mentioned"] + where["still"], "given up": given_up, "owed": where["owed"]})
 
 
 def _compare(lane: Lane, book: dict[str, Any], account: Counter[str], static: Counter[str]) -> None:

@@ -8,16 +8,21 @@ are the real ones; only the clock is simulated, and it never goes back.
 
 import json
 import os
+import select
 import signal
 import sys
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Engine, event
 
 from bots.experts.constituency import Constituency, ConstituencyParams
 from cleanbots import Event
+from cleanbots.clearinghouse.crew import Team
 from cleanbots.clearinghouse.equipment import Equipment, Trusted
 from cleanbots.clearinghouse.handling import Handling
 from cleanbots.clearinghouse.outbox import Outbox
@@ -28,6 +33,7 @@ from cleanbots.context import Context
 from cleanbots.message import Message, Outcome
 from cleanbots.plugins import discover
 from cleanbots.services.logs import bot_logger
+from cleanbots.testing.services import MemoryServices
 
 CHANNELS = ("mail", "webhook")
 FILE_OPERATIONS = ("open", "os.rename")
@@ -38,7 +44,8 @@ class FileClock(FixedClock):
     """A simulated clock that a killed process' successor goes on with."""
 
     def __init__(self, path: Path, start: datetime) -> None:
-        super().__init__(datetime.fromisoformat(path.read_text()) if path.exists() else start)
+        left = path.read_text() if path.exists() else ""
+        super().__init__(datetime.fromisoformat(left) if left else start)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
 
     def move(self, to: datetime) -> None:
@@ -81,6 +88,13 @@ class Mortal:
     def __init__(self, courier: Trusted, fate: Fate) -> None:
         self._courier, self._fate = courier, fate
 
+    @property
+    def at_once(self) -> int:
+        return self._courier.at_once
+
+    def close(self) -> None:
+        self._courier.close()
+
     def give(self, message: Message) -> Outcome:
         self._fate.step()
         outcome = self._courier.give(message)
@@ -110,15 +124,13 @@ class Hub:
         checked = check(folder / "cleanbots.yaml")
         assert checked.settings is not None, checked.findings
         self._equipment = equipment = Equipment(checked.settings, discover(), self.clock)
-        self._batches: dict[int, list[dict[str, Any]]] = {}
-        with (folder / "events.jsonl").open() as file:
-            for line in file:
-                row = json.loads(line)
-                self._batches.setdefault(row["batch"], []).append(row["fields"])
-        context = Context("members", bot_logger("members"), self.clock, folder, folder / "state" / "data")
-        self._expert = Constituency(ConstituencyParams(members="members.yaml"), context)
+        services = MemoryServices(self.clock, base=folder)
+        services.members = SimpleNamespace(get=equipment.members)  # type: ignore[assignment]
+        context = Context("members", bot_logger("members"), self.clock, folder, services=services)
+        self._expert = Constituency(ConstituencyParams(), context)
         self._expert.open()
         self._recorder = Recorder(equipment.store, equipment.members, self.clock)  # type: ignore[arg-type]
+        self._crews = {channel: Team(partial(self._hire, channel)) for channel in CHANNELS}
         self._outboxes = {channel: self._outbox(channel) for channel in CHANNELS}
 
     def run(self) -> None:
@@ -133,8 +145,9 @@ class Hub:
                 self._tick(noon=self.clock.now().hour == 12)
             self._fate.leave()
             self._note(number + 1)
-        for outbox in self._outboxes.values():
+        for channel, outbox in self._outboxes.items():
             outbox.release()
+            self._crews[channel].close()
 
     def _note(self, number: int) -> None:
         beside = self._done.with_suffix(".new")
@@ -143,37 +156,48 @@ class Hub:
 
     def _record(self, batch: int) -> None:
         matched = Matched()
-        self._expert.process_batch([Event(fields) for fields in self._batches.get(batch, [])], matched)  # type: ignore[arg-type]
+        self._expert.process_batch([Event(fields) for fields in self._batch(batch)], matched)  # type: ignore[arg-type]
         for start in range(0, len(matched.events), 500):
             self._recorder.record(matched.events[start : start + 500])
+
+    def _batch(self, batch: int) -> Iterator[dict[str, Any]]:
+        if (start := self._plan["starts"].get(str(batch))) is None:
+            return
+        with (self._folder / "events.jsonl").open() as file:
+            file.seek(start)
+            for line in file:
+                row = json.loads(line)
+                if row["batch"] != batch:
+                    return
+                yield row["fields"]
 
     def _tick(self, *, noon: bool) -> None:
         if noon:
             self._approve()
-        for outbox in self._outboxes.values():
+        for channel, outbox in self._outboxes.items():
+            self.clock.move(self.clock.now() + timedelta(seconds=5))  # it has to look for what is due
             busy = True
             while busy:
-                self.clock.move(self.clock.now() + timedelta(seconds=5))
+                self.clock.move(self.clock.now() + timedelta(seconds=1))
                 step = outbox.step()
                 assert not step.shut, step.shut
-                busy = bool(step.made or step.offered)
+                busy = bool(step.made or step.offered or step.away)
+                if not step.offered and step.away:
+                    select.select([self._crews[channel].bell], [], [], 0.5)
 
     def _approve(self) -> None:
         equipment = self._equipment
-        handling = Handling(equipment.store, equipment.hub, equipment.members, equipment.renderer, "audit")
+        handling = Handling(equipment.kit, "audit")
         held = [row for row in handling.held() if row.member != self._plan["unapproved"]]
         handling.approve(held, self.clock.now())
 
+    def _hire(self, channel: str) -> "Mortal":
+        return Mortal(self._equipment.hire(channel), self._fate)
+
     def _outbox(self, channel: str) -> Outbox:
-        equipment = self._equipment
-        courier = equipment.courier(channel)
-        courier.open()
         return Outbox(
-            equipment.store,
-            equipment.hub,
-            equipment.members,
-            equipment.renderer,
-            Mortal(Trusted(courier, equipment.base), self._fate),
+            self._equipment.kit,
+            self._crews[channel],
             channel=channel,
             owner="audit",
             clock=self.clock,

@@ -26,34 +26,62 @@ _NOBODYS = "2001:db8:fff0::"
 
 @dataclass(frozen=True)
 class Size:
-    """How big a world is."""
+    """How big a world is, and how bad its mail server.
+
+    Args:
+        members, days, rows: how much of it there is.
+        kills: how many processes are killed in it.
+        transient, hang, cut: the share of attempts that end so.
+    """
 
     members: int
     days: int
     rows: int
     kills: int
+    transient: float = 0.0
+    hang: float = 0.0
+    cut: float = 0.0
+
+    @property
+    def turning(self) -> datetime:
+        """When endpoints that are to fail begin to."""
+        return START + timedelta(days=self.days // 3, hours=6)
 
 
-def make(folder: Path, size: Size, seed: int, port: int) -> None:
+def make(folder: Path, size: Size, seed: int, hooks: int, smtp: int) -> None:
     """Write ``cleanbots.yaml``, ``members.yaml``, ``events.jsonl`` and ``plan.json`` into *folder*.
 
     Args:
         folder: where to.
         size: how much.
         seed: of all that is left to chance.
-        port: of the receiver of webhooks, on the loopback.
+        hooks: port of the endpoints of webhooks, on the loopback.
+        smtp: port of the mail server.
     """
     chance = random.Random(seed)
-    members = [_member(number, size, port) for number in range(size.members)]
+    members = [_member(number, size, hooks) for number in range(size.members)]
     (folder / "members.yaml").write_text(json.dumps({"members": members}, indent=1))
     # By the simulated clock it must not look as if it had changed just now, or in the future.
     os.utime(folder / "members.yaml", (START.timestamp() - 86400,) * 2)
-    (folder / "cleanbots.yaml").write_text(_CONFIG.replace("PORT", str(port)))
+    # Without testers for webhooks, those of a member that is tested are previews.
+    tested = seed % 2 == 0
+    test_url = f"test_url: http://127.0.0.1:{hooks}/testers" if tested else ""
+    config = _CONFIG.replace("SMTP", str(smtp)).replace("TEST_URL", test_url)
+    (folder / "cleanbots.yaml").write_text(config)
     plan = list(_plan(size))
+    starts: dict[int, int] = {}
     with (folder / "events.jsonl").open("w") as file:
         for event in _events(chance, size, [each for each in plan if each["do"] == "record"]):
+            starts.setdefault(event["batch"], file.tell())
             file.write(json.dumps(event) + "\n")
-    (folder / "plan.json").write_text(json.dumps({"phases": plan, "unapproved": _unapproved(size)}))
+    said = {
+        "phases": plan,
+        "starts": starts,
+        "unapproved": _unapproved(size),
+        "kills": size.kills,
+        "tested": tested,
+    }
+    (folder / "plan.json").write_text(json.dumps(said))
 
 
 _CONFIG = f"""
@@ -63,14 +91,14 @@ members: members.yaml
 delivery:
   mode: live
   test_to: {TESTERS}
-  test_url: http://127.0.0.1:PORT/testers
+  TEST_URL
   from: {{mail: hub@hub.example.net, name: Meldpunt}}
   operator: operator@hub.example.net
   bounces: bounces@hub.example.net
   reference: MP
   approve: {{members_at_once: 50}}
   couriers:
-    mail: {{transport: maildir, path: maildir}}
+    mail: {{host: 127.0.0.1, port: SMTP, timeout: 5s}}
     webhook: {{allow: ["127.0.0.1/32"], timeout: 5s}}
 bots:
   inbox: {{use: collector/file, every: 1m, params: {{path: inbox}}, to: rows}}
@@ -110,26 +138,38 @@ def _member(number: int, size: Size, port: int) -> dict[str, Any]:
         "id": id_,
         "name": f"Member {number}",
         "kind": "relay" if relay else "provider",
-        "state": {1: "paused", 2: "test"}.get(last, "live"),
+        "state": {1: "paused", 2: "test"}.get(last, "invited" if number % 20 == 13 else "live"),
         "language": ("nl", "en", "nl+en")[number % 3],
         "tlp": "AMBER" if number % 3 == 0 else "AMBER+STRICT",
         "resources": resources,
-        "contacts": [{"id": "desk", "mail": f"desk@{id_}.example"}],
+        "contacts": [
+            {"id": "desk", "mail": f"{_desk(number)}@{id_}.example"},
+            {"id": "noc", "mail": f"noc@{id_}.example"},
+        ],
         "deliveries": list(_deliveries(number, port)),
     }
 
 
+def _desk(number: int) -> str:
+    """Give the mailbox of a member's desk: of three in twenty it is gone."""
+    return "gone" if number % 20 in (6, 7, 8) else "desk"
+
+
 def _deliveries(number: int, port: int) -> Iterator[dict[str, Any]]:
+    """Give what a member wants; where its desk is gone there is a second contact, one to fall back on, or none."""
     data = "jsonl" if number % 4 == 1 else "csv"
     daily: dict[str, Any] = {"id": "daily", "to": ["desk"], "format": ["text", data], "when": "daily 07:30"}
+    instead: dict[str, Any] = {6: {"fallback": ["noc"]}, 7: {"to": ["desk", "noc"]}}.get(number % 20, {})
     if number % 20 == 0:
         daily["also"] = ["inform"]
-    yield {**daily, "except": ["urgent"]}
+    yield {**daily, **instead, "except": ["urgent"]}
     urgent = {"id": "urgent", "to": ["desk"], "format": ["text", "csv"], "when": "immediately"}
-    yield {**urgent, "filter": "priority == 'urgent'"}
+    yield {**urgent, **instead, "filter": "priority == 'urgent'"}
     if number % 3 == 0:
         when = "immediately" if number % 2 else "daily 09:00"
-        hook = {"id": "hook", "channel": "webhook", "url": f"http://127.0.0.1:{port}/m{number:03}", "when": when}
+        kind = {12: "/gone", 15: "/dead", 3: "/slow"}.get(number % 20, "")
+        url = f"http://127.0.0.1:{port}/m{number:03}{kind}"
+        hook = {"id": "hook", "channel": "webhook", "url": url, "when": when, "on_dead": "desk"}
         yield {**hook, "secrets": ["${env:AUDIT_HOOK}"]}
 
 

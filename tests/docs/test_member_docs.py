@@ -18,7 +18,6 @@ import msgspec
 import pytest
 
 from cleanbots.clearinghouse.formats.delimited import COLUMNS
-from cleanbots.clearinghouse.formats.finding import order
 from cleanbots.clearinghouse.mail import render_mail
 from cleanbots.clearinghouse.model import Delivery, Digest, Feed, Finding, Hub, Match, Member
 from cleanbots.clearinghouse.rendering import Renderer
@@ -178,6 +177,12 @@ def _finding(number: int, id_: str, state: str, event: dict[str, Any]) -> Findin
     )
 
 
+def _place(finding: Finding) -> tuple[bool, int, str]:
+    """Sort as the store does: state, severity, address."""
+    severity = ("critical", "high", "medium").index(finding.event["severity"])
+    return finding.state == "back", severity, finding.event["source.ip"]
+
+
 def digest_in(language: str, **changes: Any) -> Digest:
     """Give the digest that all samples are made of; *changes* are those of its delivery."""
     usual = {"id": "daily", "to": ("desk",), "format": ("text", "csv", "xarf"), "tlp": "AMBER"}
@@ -191,7 +196,7 @@ def digest_in(language: str, **changes: Any) -> Digest:
         recipients=(delivery.url or "abuse@voorbeeldhost.example",),
         period=("2026-11-19T06:30:00+00:00", "2026-11-20T06:30:00+00:00"),
         frozen="2026-11-20T06:30:04+00:00",
-        findings=tuple(sorted(findings, key=order)),
+        findings=tuple(sorted(findings, key=_place)),
         still={"dns-open-resolver": (3, "2026-11-02T04:00:00+00:00")},
         suppressed={"filter": 14, "too_old": 1},
         feeds=(Feed(provider="Shadowserver", last="2026-11-20T05:41:22+00:00"),),
