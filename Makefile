@@ -3,10 +3,11 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+WHAT ?= compare
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: demo test lint format docs bench chaos audit install lock clean
+.PHONY: demo test lint format docs bench guard chaos audit install lock clean
 
 install: $(READY)
 
@@ -41,7 +42,10 @@ docs: $(READY)
 	@$(BIN)/python -m cleanbots.config.schema
 
 bench: $(READY)
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.$(WHAT)
+
+guard: $(READY)
+	@$(BIN)/python -m benchmarks.guard
 
 chaos: $(READY)
 	@$(BIN)/python -m pytest tests/chaos --long -n 0 -s

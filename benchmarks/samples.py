@@ -72,6 +72,7 @@ def shadowserver_csv(
     broken: float = 0.0,
     duplicates: float = 0.0,
     day: str = "2026-11-20",
+    wide: bool = False,
 ) -> Sample:
     """Write a report in the style of Shadowserver's ``scan_redis``, with 19 columns.
 
@@ -83,27 +84,36 @@ def shadowserver_csv(
         broken: share of the rows that are broken, in five ways by turns.
         duplicates: share of the rows that repeat the last good row.
         day: the day of the timestamps, as ``YYYY-MM-DD``.
+        wide: take the addresses from the 131 072 of RFC 2544 instead of the 762 of RFC 5737.
 
     Returns:
         what was written, counted.
     """
     random = Random(seed)
     breaks = repeats = 0
+    address = _wide_address if wide else _address
     last = ""
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write(",".join(f'"{name}"' for name in COLUMNS) + "\n")
         for number in range(rows):
             chance = random.random()
             if chance < broken:
-                file.write(_line(_BREAKS[breaks % len(_BREAKS)](_row(random, day, number))))
+                file.write(_line(_BREAKS[breaks % len(_BREAKS)](_row(random, day, number, address))))
                 breaks += 1
                 continue
             if chance < broken + duplicates and last:
                 repeats += 1
             else:
-                last = _line(_row(random, day, number, newline=chance > 1.0 - newlines))
+                last = _line(_row(random, day, number, address, newline=chance > 1.0 - newlines))
             file.write(last)
     return Sample(rows, breaks, repeats)
+
+
+def report(folder: Path, rows: int) -> Path:
+    """Write the report of the speed figures into *folder* and give its path."""
+    path = folder / "2026-11-20-scan_redis-bench.csv"
+    shadowserver_csv(path, rows, wide=True)
+    return path
 
 
 def blocklist_csv(path: Path, rows: int = 60, seed: int = 1) -> Sample:
@@ -125,15 +135,42 @@ def blocklist_csv(path: Path, rows: int = 60, seed: int = 1) -> Sample:
     return Sample(rows, len(breaks), 0)
 
 
-def _row(random: Random, day: str, number: int, *, newline: bool = False) -> list[str]:
+def networks(path: Path, seed: int = 1) -> None:
+    """Write where the wide addresses are and who announces them: 512 networks, as `build_tables` reads them."""
+    random = Random(seed)
+    lines = []
+    for number in range(512):
+        country, _, city = random.choice(_PLACES)
+        place = f"{country}  {city.title()}  {random.uniform(50, 54):.2f}  {random.uniform(3, 9):.2f}"
+        lines.append(
+            f"198.{18 + number // 256}.{number % 256}.0/24  {place}  AS{random.randrange(64_496, 64_512)}  EXAMPLE-{number}"
+        )
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _address(random: Random) -> tuple[str, int]:
+    """Give an address for documentation, and the number of its host."""
+    host = random.randrange(1, 255)
+    return f"{random.choice(_PREFIXES)}{host}", host
+
+
+def _wide_address(random: Random) -> tuple[str, int]:
+    """Give an address for benchmarks (RFC 2544), and the number of its host."""
+    host = random.randrange(1 << 17)
+    return f"198.{18 + (host >> 16)}.{host >> 8 & 255}.{host & 255}", host
+
+
+def _row(
+    random: Random, day: str, number: int, place: Callable[[Random], tuple[str, int]], *, newline: bool = False
+) -> list[str]:
     second = number * 7 % 86_400
     country, region, city = random.choice(_PLACES)
-    host = random.randrange(1, 255)
+    address, host = place(random)
     version = random.choice(_VERSIONS)
     return [
         f"{day} {second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}",
         random.choice(_SEVERITIES),
-        f"{random.choice(_PREFIXES)}{host}",
+        address,
         "tcp",
         "6379" if random.random() < 0.95 else str(random.randrange(1024, 65_536)),
         f"host{host}.example.net" if random.random() < 0.6 else "",
