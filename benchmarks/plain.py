@@ -62,9 +62,9 @@ def convert(made: Path, table: Path, out: Path) -> int:
     ):
         header = next(csv.reader([file.readline()]))
         columns = list(_columns(schema, header))
-        for number, raw in enumerate(file, 2):
-            row = next(csv.reader([raw]))
-            event: dict[str, Any] = {"id": f"{name}-{number}", **base, "raw": raw.rstrip("\r\n")}
+        source = _Lines(file)
+        for number, row in enumerate(csv.reader(source), 2):
+            event: dict[str, Any] = {"id": f"{name}-{number}", **base, "raw": source.last.rstrip("\r\n")}
             for index, field, meaning, canonical in columns:
                 value: Any = row[index]
                 if not value:
@@ -83,6 +83,19 @@ def convert(made: Path, table: Path, out: Path) -> int:
             lines.write(orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE))
             written += 1
     return written
+
+
+class _Lines:
+    """Lines of a file of which each is a row; *last* is the one that was given last."""
+
+    def __init__(self, file: Iterator[str]) -> None:
+        self._file = file
+        self.last = ""
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._file:
+            self.last = line
+            yield line
 
 
 def _columns(schema: dict[str, Any], header: list[str]) -> Iterator[Column]:

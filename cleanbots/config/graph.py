@@ -100,7 +100,11 @@ def upstream_first(receivers: Mapping[str, list[str]]) -> list[str]:
 
 
 def groups(
-    kinds: Mapping[str, str], receivers: Mapping[str, list[str]], alone: frozenset[str], hosts: Mapping[str, str]
+    kinds: Mapping[str, str],
+    receivers: Mapping[str, list[str]],
+    alone: frozenset[str],
+    hosts: Mapping[str, str],
+    first: str = "",
 ) -> dict[str, list[str]]:
     """Give the bots that each worker hosts, by the name of its first.
 
@@ -113,6 +117,7 @@ def groups(
         receivers: bot to the bots that it sends to.
         alone: bots that get a worker of their own.
         hosts: bots that are placed on purpose, and on which host.
+        first: the host of those that are not.
     """
     senders: dict[str, list[str]] = {name: [] for name in kinds}
     for name, targets in receivers.items():
@@ -125,15 +130,15 @@ def groups(
         before = senders[name][0] if len(senders[name]) == 1 else None
         if before is None or kinds[before] not in _INNER or not alone.isdisjoint((name, before)):
             return None
-        return head[before] if name not in hosts or hosts[name] == hosts.get(head[before]) else None
+        return head[before] if name not in hosts or hosts[name] == hosts.get(head[before], first) else None
 
     for name, kind in kinds.items():
         head[name] = (join(name) if kind in _INNER else None) or name
         found.setdefault(head[name], []).append(name)
     for name in [name for name, kind in kinds.items() if kind == "output"]:
-        first = join(name)
-        if first and {target for bot in found[first] for target in receivers[bot]} - set(found[first]) == {name}:
-            found[first] += found.pop(name)
+        worker = join(name)
+        if worker and {target for bot in found[worker] for target in receivers[bot]} - set(found[worker]) == {name}:
+            found[worker] += found.pop(name)
     return found
 
 
@@ -150,7 +155,7 @@ def _workers(file: ConfigFile, bots: Mapping[str, BotSettings], classes: Classes
             hosts=_hosts(entries[name], file.hosts[0]),
             scheduled=bots[name].kind == "collector" and not bots[name].continuous,
         )
-        for name, members in groups(kinds, receivers, alone, placed).items()
+        for name, members in groups(kinds, receivers, alone, placed, file.hosts[0]).items()
     }
 
 

@@ -98,6 +98,29 @@ def test_place_in_another_country_is_not_mixed_in():
     assert "source.geolocation.city" not in made
 
 
+def test_neighbours_in_smaller_networks_are_told_apart(tmp_path):
+    """What holds for half of a /24 is not taken for the other half, in whatever order they come; nor are unknown ones."""
+    write_mmdb(
+        tmp_path / "geo.mmdb",
+        [("192.0.2.0/25", {"country_code": "NL"}), ("198.51.100.0/24", {"country_code": "BE"}), ("2001:d00::/24", {})],
+        database_type="City",
+        built=BUILT,
+    )
+    addresses = [
+        "192.0.2.1",
+        "192.0.2.200",
+        "192.0.2.2",
+        "198.51.100.1",
+        "198.51.100.200",
+        "203.0.113.1",
+        "2001:db8::1",
+    ]
+
+    sent = run(GeoIp, [{"source.ip": ip} for ip in addresses], params={"database": "geo.mmdb"}, base=tmp_path).sent
+
+    assert [event.get("source.geolocation.cc") for event in sent] == ["NL", None, "NL", "BE", "BE", None, None]
+
+
 def test_event_without_address_passes():
     """An event without an address, and one whose address the table lacks, pass as they are."""
     tables = {"geo.mmdb": {"192.0.2.0/24": {"country_code": "NL"}}}

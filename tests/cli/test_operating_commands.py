@@ -87,7 +87,7 @@ bots:
   fetch: {use: collector/spool, every: 1s, params: {path: spool}, to: parse}
   parse: {use: parser/lines, to: mark}
   mark:  {use: expert/mark, params: {needs: table}, to: out}
-  out:   {use: output/write, params: {path: out.txt}}
+  out:   {use: output/write, isolate: true, params: {path: out.txt}}
 """
 
 

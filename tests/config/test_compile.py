@@ -71,6 +71,8 @@ bots:
 def test_an_output_joins_the_worker_whose_only_exit_it_is(write, bots):
     """Nothing else can be held up there; so the events need no queue on their way."""
     assert settings(write, bots, CHAIN).workers["rows"].bots == ["rows", "clean", "keep"]
+    here = CHAIN.replace("output/keep}", "output/keep, host: main}")
+    assert settings(write, bots, HOSTS + here).workers["rows"].bots == ["rows", "clean", "keep"]
 
 
 @pytest.mark.parametrize(

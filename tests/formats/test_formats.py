@@ -1,6 +1,7 @@
 """Rows made easy: each row fails alone, with its line, and can be tried again."""
 
 from collections.abc import Iterable
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -210,6 +211,20 @@ def test_any_bytes_end_as_rows(data):
         assert row.raw
         if not data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
             assert bot.restore(row).payload in data
+
+
+@given(
+    st.text(alphabet='ab,"#\n', max_size=80),
+    st.sampled_from([Dialect(), Dialect(columns=2), Dialect(quote=""), Dialect(comment=("#",))]),
+    st.booleans(),
+)
+def test_records_are_the_same_in_runs_of_any_length(text, dialect, final):
+    """How many lines are read at once is a matter of speed alone."""
+    lines = text.splitlines(keepends=True)
+    whole = [(each.start, each.end, str(each.values)) for each in records(lines, dialect, final=final)]
+
+    with mock.patch("cleanbots.records._RUN", 1):
+        assert [(each.start, each.end, str(each.values)) for each in records(lines, dialect, final=final)] == whole
 
 
 def test_hostile_quotes_cost_no_square():

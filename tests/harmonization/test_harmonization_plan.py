@@ -126,6 +126,36 @@ def test_memory_of_a_column_is_bounded():
         assert plan.build(["80", str(number)], {}) == {"source.port": 80, "extra.serial": str(number)}
 
 
+def test_a_column_whose_texts_hardly_repeat_is_no_longer_remembered():
+    """After its memory filled up in vain, a column is converted cell by cell; one whose texts repeat is not."""
+    plan = compile_plan([Column("source.port", 0), Column("extra.serial", 1)])
+
+    plan.fill([["80", str(number)] for number in range(CACHED + 1)], [{} for _ in range(CACHED + 1)])
+
+    assert [cell.remembers for cell in plan._cells] == [True, False]
+    assert plan.build(["80", " 7 "], {}) == {"source.port": 80, "extra.serial": "7"}
+
+
+def test_rows_are_filled_together_and_fail_alone():
+    """Of many rows each good one fills its event, and each bad one is named with its error."""
+    plan = compile_plan([Column("source.ip", 0, required=True), Column("source.port", 1)])
+    events = [{"id": str(number)} for number in range(4)]
+
+    failed = plan.fill([["192.0.2.1", "80"], ["nope", "x"], ["192.0.2.3"], ["192.0.2.4", "0"]], events)
+
+    assert [(index, type(error)) for index, error in failed] == [(1, InvalidValue), (2, InvalidRow)]
+    assert events[0] == {"id": "0", "source.ip": "192.0.2.1", "source.port": 80}
+    assert events[3]["extra.rejected.source.port"]["value"] == "0"
+    assert not any(name.startswith("extra.rejected") for name in events[0])
+
+
+def test_a_canonical_value_is_not_converted_again():
+    """What a column's function gives is taken as it is, if it says that it is canonical."""
+    plan = compile_plan([Column("source.port", 0, lambda text: f"port {text}", canonical=True)])
+
+    assert plan.build(["80"], {}) == {"source.port": "port 80"}
+
+
 def test_plan_is_checked_when_it_is_compiled():
     """Unknown fields and unfit constants are found before any row is read."""
     with pytest.raises(UnknownField, match=r"did you mean 'source\.ip'"):

@@ -42,6 +42,23 @@ def test_longest_prefix_is_found(tables, tmp_path):
     assert table.get("no address") is None
 
 
+def test_a_record_tells_for_whom_it_holds(tables, tmp_path):
+    """Whoever shares the bits that decided has the same record, or none just the same."""
+    write_mmdb(
+        tmp_path / "a.mmdb",
+        [("192.0.2.0/24", 1), ("198.51.100.0/25", 2), ("2001:db8::/32", 6)],
+        database_type="t",
+        built=START,
+    )
+    table = tables.open(str(tmp_path / "a.mmdb"))
+
+    assert table.find("192.0.2.9") == (1, 24)
+    assert table.find("198.51.100.9") == (2, 25)
+    assert table.find("198.51.100.200") == (None, 25)
+    assert table.find("2001:db8::1") == (6, 32)
+    assert table.find("no address") == (None, 128)
+
+
 def test_replaced_file_is_read_within_a_second(tables, clock, tmp_path):
     """A file that was replaced is used from the next look on, which comes at most a second later."""
     write(tmp_path / "t.mmdb", "old")
