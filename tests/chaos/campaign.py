@@ -200,9 +200,15 @@ class Campaign:
         Raises:
             AssertionError: if nothing moves for *seconds*; says what still lies where.
         """
-        last, deadline = self._state(), time.monotonic() + seconds
-        while not until():
-            now = self._state()
+        last: dict[str, int] | None = None
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                if until():
+                    return
+                now = self._state()
+            except BrokerUnavailable:  # a broken connection is told once; the next call opens another
+                now = last or {}
             if now != last:
                 last, deadline = now, time.monotonic() + seconds
             if time.monotonic() > deadline:

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 EXAMPLES: dict[str, dict[str, object]] = {
     "collector/file": {"path": "in"},
+    "collector/watch": {"path": "in"},
     "expert/asn": {"database": "asn.mmdb"},
     "expert/filter": {"rules": {"scans": 'classification.type == "scanner"'}},
     "expert/geoip": {"database": "city.mmdb"},
