@@ -54,5 +54,5 @@ class Keys:
         return f"{self.tag}ledger:{number:04x}"
 
     def seen(self, bot: str, bucket_length: int) -> str:
-        """Give the index of a bot's deduplication buckets of that length (ms); its pages' keys begin with it."""
+        """Give the index of a bot's deduplication buckets of that length (ms); its shards' keys begin with it."""
         return f"{self.tag}seen:{bot}:{bucket_length}"

@@ -1,4 +1,4 @@
-"""Deduplication: remembers which event claimed a key first, in some 20 to 40 bytes per key."""
+"""Deduplication: remembers which event claimed a key first, in some 45 bytes per key (70 on Redis 7)."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _KEY, _OWNER = 9, 6
 
 
 class Seen:
-    """Who claimed which key, in pages that expire bucket by bucket; ``claim_keys.lua`` says how.
+    """Who claimed which key, in hashes that expire bucket by bucket; ``claim_keys.lua`` says how.
 
     A key is kept as 72 bits of its BLAKE2b digest, its owner as 48 bits: among 20 million keys a false duplicate has a
     chance of 1 in 20 million.

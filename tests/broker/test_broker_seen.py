@@ -75,39 +75,24 @@ def test_older_buckets_are_looked_through(broker, age):
     """A key in any bucket of the window is known; in one before, it is not."""
     broker.claim_keys("dedup", [b"x"], ["r1-1"], WEEK)
     index = broker._keys.seen("dedup", int(WEEK * 1000) // 4)
-    (page,) = broker._hash(index)
-    bucket = int(page.partition(b":")[0])
-    move_page(broker, index, bucket, bucket - age)
+    bucket = int(*broker._hash(index))
+    move_bucket(broker, index, bucket, bucket - age)
     assert broker.claim_keys("dedup", [b"x"], ["r2-1"], WEEK) != ["r2-1"]
 
-    move_page(broker, index, bucket - age, bucket - 5)
+    move_bucket(broker, index, bucket - age, bucket - 5)
     assert broker.claim_keys("dedup", [b"x"], ["r2-1"], WEEK) == ["r2-1"]
 
 
-def move_page(broker: RedisBroker, index: str, bucket: int, to: int) -> None:
-    """Make a page older, as if time had passed."""
-    broker._client.call("RENAME", f"{index}:{bucket}:0", f"{index}:{to}:0")
-    broker._client.call("HSET", index, f"{to}:0", 1)
-    broker._client.call("HDEL", index, f"{bucket}:0")
+def move_bucket(broker: RedisBroker, index: str, bucket: int, to: int) -> None:
+    """Make a bucket older, as if time had passed."""
+    for key in broker._client.call("KEYS", f"{index}:{bucket}:*"):
+        broker._client.call("RENAME", key, key.replace(b":%d:" % bucket, b":%d:" % to))
+    broker._client.call("HSET", index, to, 1)
+    broker._client.call("HDEL", index, bucket)
 
 
-def test_a_full_page_is_followed_by_a_larger_one(broker):
-    """Keys of a page that is full are known from the next one on, and new ones go there."""
-    broker.claim_keys("dedup", [b"x"], ["r1-1"], WEEK)
-    index = broker._keys.seen("dedup", int(WEEK * 1000) // 4)
-    for level in range(3):
-        (page, *_) = sorted(broker._hash(index), reverse=True)
-        broker._client.call("HSET", index, page, 16 * 4096 * 16**level)
-        fresh = f"level {level + 1}".encode()
-
-        assert broker.claim_keys("dedup", [b"x", fresh], ["r2-1", "r2-2"], WEEK)[0] != "r2-1"
-        assert broker.claim_keys("dedup", [b"x", fresh], ["r1-1", "r2-2"], WEEK) == ["r1-1", "r2-2"]
-        assert broker.claim_keys("dedup", [fresh], ["r3-1"], WEEK) != ["r3-1"]
-        assert {int(page.rpartition(b":")[2]) for page in broker._hash(index)} == set(range(level + 2))
-
-
-def test_keys_that_share_a_field_are_told_apart(broker):
-    """Far more keys than a page has fields: each is new once, and each is known afterwards."""
+def test_each_of_many_keys_is_known_afterwards(broker):
+    """Of far more keys than there are shards each is new once."""
     keys = [b"key %d" % number for number in range(30_000)]
     owners = [f"r1-{number}" for number in range(30_000)]
     others = [f"r2-{number}" for number in range(30_000)]
@@ -123,7 +108,7 @@ def test_keys_expire_on_the_server(broker):
 
     keys = broker._client.call("KEYS", f"{broker._keys.tag}*")
 
-    assert len(keys) == 2
+    assert 2 <= len(keys) <= 3  # the index, and the shards of the two
     assert all(0 < broker._client.call("PTTL", key) <= WEEK * 1000 * 1.5 for key in keys)
 
 
